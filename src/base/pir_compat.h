@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * pir_compat.h
+ *	  The differences between PostgreSQL 14 and 18, in one place: the only
+ *	  file of the tree that may look at PG_VERSION_NUM.
+ *
+ * Each section gives one name that means the same on every version.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_COMPAT_H
+#define PIR_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 140000
+#error "piramid requires PostgreSQL 14 or later"
+#endif
+
+/* PG_MODULE_MAGIC_EXT reports name and version (18) */
+#define PIR_HAVE_MODULE_MAGIC_EXT	(PG_VERSION_NUM >= 180000)
+
+/* varlena macros moved out of postgres.h (16) */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* symbols are hidden by default; SQL-callable functions are exported by name */
+#ifndef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+#endif							/* PIR_COMPAT_H */

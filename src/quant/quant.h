@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * quant.h
+ *	  Quantizers: how an index turns a vector into a short code, and what
+ *	  distances can be had from codes.
+ *
+ * Host-free C11, as distance/. A quantizer is one row of a table (quant.c)
+ * and one file; callers never ask which one they have. Its parameters for one
+ * index are a PirQuantSpec: what the meta page stores, plus the trained
+ * centre. All scratch memory comes from the caller.
+ *
+ * A *code item* is what the index stores for a vector:
+ *
+ *	  factors (nfactors x float32) | packed code
+ *
+ * of item_size bytes, multiple of 4, read in place from a page with 4-byte
+ * alignment.
+ *
+ * Distances are "search distances", smaller is nearer:
+ *	  PIR_METRIC_L2		squared Euclidean
+ *	  PIR_METRIC_IP		negative inner product
+ *	  PIR_METRIC_COSINE	squared Euclidean of unit vectors (= 2 x cosine
+ *						distance); the caller normalises before encode/query
+ *	  PIR_METRIC_L1		taxicab
+ *	  PIR_METRIC_HAMMING	differing bits
+ *	  PIR_METRIC_JACCARD	1 - |and| / |or|; 1 when no common bit
+ *
+ * See README.md for each code's layout, its error bound and references.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_QUANT_H
+#define PIR_QUANT_H
+
+#include "distance/dist.h"
+
+/* On-disk ids: never reused, never renumbered. */
+typedef enum PirMetric
+{
+	PIR_METRIC_L2 = 0,
+	PIR_METRIC_IP = 1,
+	PIR_METRIC_COSINE = 2,
+	PIR_METRIC_L1 = 3,
+	PIR_METRIC_HAMMING = 4,
+	PIR_METRIC_JACCARD = 5
+} PirMetric;
+
+#define PIR_NMETRICS	6
+
+typedef enum PirQuantId
+{
+	PIR_QUANT_NONE = 0,			/* float32 as is; exact */
+	PIR_QUANT_HALF = 1,			/* float16 */
+	PIR_QUANT_SQ8 = 2,			/* 8-bit scalar, not rotated; also serves L1 */
+	PIR_QUANT_RABITQ = 3,		/* rotated, 1/2/4/8 bits, unbiased */
+	PIR_QUANT_BITS = 4			/* a bit string is its own code; exact */
+} PirQuantId;
+
+typedef struct PirQuantSpec
+{
+	uint8_t		quantizer;		/* PirQuantId */
+	uint8_t		metric;			/* PirMetric */
+	uint8_t		bits;			/* bits per dimension: 1, 2, 4, 8, 16, 32 */
+	uint32_t	dim;			/* dimensions of the input vector (bits: number of bits) */
+	uint64_t	seed;			/* of the rotation */
+	float		scale;			/* SQ8 with L1: value of one step; else unused */
+	float		offset;			/* SQ8 with L1: value of code 0 */
+	const float *centre;		/* dim floats, or NULL for the origin */
+} PirQuantSpec;
+
+/*
+ * A prepared quantizer: a PirQuantSpec with everything derived from it (padded
+ * dimension, rotation signs, rotated centre). Lives in one block of
+ * pir_quant_size(spec) bytes that the caller owns; read-only once made, so
+ * that parallel workers may share it.
+ */
+typedef struct PirQuant PirQuant;
+
+/* A prepared query; one block of pir_quant_query_size() bytes. */
+typedef struct PirQuantQuery PirQuantQuery;
+
+/* An estimate and how far the true distance may be below / above it. */
+typedef struct PirQuantEstimate
+{
+	float		dist;			/* estimated search distance, unbiased where the code allows */
+	float		err;			/* one calibrated unit (about one standard deviation); 0 = exact */
+} PirQuantEstimate;
+
+/*
+ * Check a spec. Returns NULL if it can be served, else a static text that
+ * names the reason (for the HINT/DETAIL of an error): bits not allowed, metric
+ * not served by this quantizer, dimension out of range.
+ */
+extern const char *pir_quant_check_spec(const PirQuantSpec *spec);
+
+/* Bytes of one code item; 0 never happens for a checked spec. */
+extern size_t pir_quant_item_size(const PirQuantSpec *spec);
+
+/* Name <-> id ("none", "half", "sq8", "rabitq", "bits"); -1 / NULL if unknown. */
+extern int	pir_quant_id_by_name(const char *name);
+extern const char *pir_quant_name(int id);
+
+extern size_t pir_quant_size(const PirQuantSpec *spec);
+extern PirQuant *pir_quant_init(void *memory, const PirQuantSpec *spec);
+
+/* Accessors. */
+extern const PirQuantSpec *pir_quant_spec(const PirQuant *quant);
+
+/* Bytes of scratch that encode and prepare_query need (floats inside: 16-aligned). */
+extern size_t pir_quant_scratch_size(const PirQuant *quant);
+
+/*
+ * Encode one vector: 'vec' is dim finite floats (unit length for COSINE), or
+ * for PIR_QUANT_BITS the bytes of the bit string. Writes item_size bytes, all
+ * of them, deterministically for a given instruction set. Never fails; a
+ * vector equal to the centre, and denormal or huge components, give a valid
+ * item.
+ */
+extern void pir_quant_encode(const PirQuant *quant, const void *vec, void *item, void *scratch);
+
+/*
+ * Approximate vector of an item (dim floats; not for PIR_QUANT_BITS), with the
+ * centre added and the rotation undone. For k-means on codes and tests.
+ */
+extern void pir_quant_decode(const PirQuant *quant, const void *item, float *vec, void *scratch);
+
+extern size_t pir_quant_query_size(const PirQuant *quant);
+extern PirQuantQuery *pir_quant_prepare_query(const PirQuant *quant, const void *vec, void *memory, void *scratch);
+
+/* The hot path: search distance of one item, and of m items at once. */
+extern float pir_quant_distance(const PirQuant *quant, const PirQuantQuery *query, const void *item);
+extern void pir_quant_distance_many(const PirQuant *quant, const PirQuantQuery *query,
+									const void *const *items, int m, float *out);
+
+/*
+ * Error unit of an estimate (see README.md, "The bound"): the perpendicular
+ * unit, with the query's rounding included. 'dist' is what
+ * pir_quant_distance() gave for the item. 0 for exact codes.
+ */
+extern float pir_quant_error(const PirQuant *quant, const PirQuantQuery *query, const void *item, float dist);
+
+/* True if pir_quant_distance() is the search distance itself (up to float rounding). */
+extern bool pir_quant_is_exact(const PirQuant *quant);
+
+/* Search distance between two stored items (build, pruning, repair). */
+extern float pir_quant_code_distance(const PirQuant *quant, const void *item_a, const void *item_b);
+
+/* Error bounds are this many units wide: see README.md. */
+#define PIR_QUANT_EPS		2.5f
+/* ... and this many where an answer must be exact (about 6e-7 two-sided). */
+#define PIR_QUANT_EPS_SURE	5.0f
+
+#endif							/* PIR_QUANT_H */

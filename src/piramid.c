@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "fmgr.h"
+
 #include "base/pir_compat.h"
 #include "base/pir_guc.h"
 #include "piramid.h"

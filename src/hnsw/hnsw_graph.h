@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_graph.h
+ *	  The graph as an algorithm: neighbour selection, and construction of a
+ *	  whole graph in memory. Knows codes (quant/), not pages.
+ *
+ * Host-free like quant/: no PostgreSQL header, no allocation, no error
+ * reporting; arrays come from the caller, long loops call a poll callback.
+ * hnsw_build.c writes the result to pages; hnsw_insert.c and hnsw_vacuum.c
+ * use the selection on single nodes.
+ *
+ * See README.md section 4 for the algorithms and where they differ from the
+ * papers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_HNSW_GRAPH_H
+#define PIR_HNSW_GRAPH_H
+
+#include "quant/quant.h"
+
+/*
+ * An edge is the number of the node it leads to. The top bit marks an anchor:
+ * the one in-link of that node which pruning may never remove (README.md,
+ * "Anchors").
+ */
+#define PIR_EDGE_ANCHOR		UINT32_C(0x80000000)
+#define PIR_EDGE_NODE(e)	((e) & ~PIR_EDGE_ANCHOR)
+#define PIR_NODE_NONE		UINT32_C(0x7FFFFFFF)
+
+/* alpha of the second selection pass, on search distances */
+#define PIR_HNSW_ALPHA		1.2f
+
+/* A candidate neighbour of some base node. */
+typedef struct PirHnswCandidate
+{
+	float		dist;			/* search distance from the base node */
+	uint32_t	node;			/* node number; may carry PIR_EDGE_ANCHOR (kept always) */
+	const void *item;			/* its code item */
+} PirHnswCandidate;
+
+/*
+ * Choose at most 'max' of n candidates as neighbours, in place: the chosen
+ * ones are moved to the front and their number is returned (the rest follows
+ * in unspecified order). Candidates marked PIR_EDGE_ANCHOR are kept first of
+ * all (the caller guarantees there are at most max of them). Then, nearest
+ * first: keep v unless a kept u has d(u,v) <= d(base,v); then a second pass
+ * over the rest keeps v unless a kept u has ALPHA * d(u,v) <= d(base,v).
+ * For PIR_METRIC_IP distances may be negative: see README.md for the rule
+ * there. Ties are broken by node number, so the result does not depend on the
+ * order of the input. At most n * max code distances.
+ */
+extern int	pir_hnsw_select(const PirQuant *quant, PirHnswCandidate *cands, int n, int max);
+
+/* Called now and then with the count of nodes done; may longjmp away. */
+typedef void (*PirHnswPoll) (void *arg, uint32_t done, uint32_t total);
+
+typedef struct PirHnswGraph
+{
+	const PirQuant *quant;
+	uint32_t	n;				/* nodes */
+	uint16_t	m;				/* neighbours chosen for a new node */
+	uint16_t	cap;			/* capacity of a list: 2 m */
+	uint16_t	ef;				/* ef_construction */
+	const uint8_t *items;		/* node i's code item at items + i * item_stride */
+	size_t		item_stride;
+	uint8_t    *nedges;			/* n */
+	uint32_t   *edges;			/* n * cap */
+	PirHnswPoll poll;
+	void	   *poll_arg;
+} PirHnswGraph;
+
+/*
+ * Bytes of working memory for a graph of at most n nodes, beside items,
+ * nedges and edges. One zero-filled block, 16-byte aligned.
+ */
+extern size_t pir_hnsw_graph_scratch_size(uint32_t n, uint16_t m, uint16_t ef);
+
+/*
+ * Build all edges. Nodes are inserted in batches (1, 2, 4, ... up to 2 % of
+ * those already in): each node of a batch searches the graph as it was before
+ * the batch, then the reverse edges are sorted by target and each full list
+ * is pruned once. The result depends on the input only, not on who would run
+ * the searches of a batch. Afterwards no node is without in-links, every node
+ * can be reached from node 0 along anchors, and every node but node 0 has
+ * exactly one anchor in-link.
+ */
+extern void pir_hnsw_graph_build(PirHnswGraph *graph, void *scratch);
+
+/*
+ * Nearest nodes of a prepared query in the finished or growing graph, from
+ * given entry nodes: fills 'out' (capacity ef) nearest first, returns count.
+ * For tests and for building.
+ */
+extern int	pir_hnsw_graph_search(const PirHnswGraph *graph, const PirQuantQuery *query,
+								  const uint32_t *entries, int nentries, int ef,
+								  PirHnswCandidate *out, void *scratch);
+
+/*
+ * Placement: order[i] = node to be stored at position i, so that groups of
+ * 'per_page' consecutive positions hold nodes that link to each other (greedy
+ * by links within and into the page). A permutation of 0..n-1.
+ */
+extern void pir_hnsw_graph_order(const PirHnswGraph *graph, uint32_t per_page,
+								 uint32_t *order, void *scratch);
+
+/* How many entry nodes an index of n nodes with items of item_size bytes keeps. */
+extern uint32_t pir_hnsw_entry_target(uint32_t n, size_t item_size);
+
+#endif							/* PIR_HNSW_GRAPH_H */

@@ -7,11 +7,12 @@ PGFILEDESC = "piramid - vector types and quantized vector indexes"
 
 PG_CONFIG ?= pg_config
 
-OBJS_base = src/base/pir_guc.o
+OBJS_base = src/base/pir_error.o src/base/pir_guc.o
 OBJS_distance =
 OBJS_quant =
 OBJS_vector =
-OBJS_storage =
+OBJS_storage = src/storage/page_io.o src/storage/page_meta.o src/storage/page_pins.o \
+	src/storage/page_table.o src/storage/page_wal.o
 OBJS_am =
 OBJS_hnsw =
 OBJS_observe =

@@ -30,4 +30,20 @@
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
+/* rd_node became rd_locator (16) */
+#if PG_VERSION_NUM >= 160000
+#define pir_read_recent_buffer(rel, blkno, buf) \
+	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, (blkno), (buf))
+#else
+#define pir_read_recent_buffer(rel, blkno, buf) \
+	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, (blkno), (buf))
+#endif
+
+/* vacuum_delay_point() tells whether ANALYZE calls (18) */
+#if PG_VERSION_NUM >= 180000
+#define pir_vacuum_delay_point()	vacuum_delay_point(false)
+#else
+#define pir_vacuum_delay_point()	vacuum_delay_point()
+#endif
+
 #endif							/* PIR_COMPAT_H */

@@ -1,0 +1,167 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_io.c
+ *	  Pins, locks and checks of pages: the only callers of the buffer
+ *	  manager beside page_pins.c and page_wal.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "base/pir_compat.h"
+#include "base/pir_error.h"
+#include "storage/bufmgr.h"
+#include "storage/page_io.h"
+
+Buffer
+pir_page_pin(Relation index, BlockNumber blkno)
+{
+	return ReadBuffer(index, blkno);
+}
+
+Page
+pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock)
+{
+	Page		page;
+
+	LockBuffer(buf, lock == PIR_LOCK_SHARE ? BUFFER_LOCK_SHARE : BUFFER_LOCK_EXCLUSIVE);
+	page = BufferGetPage(buf);
+	pir_page_check(index, BufferGetBlockNumber(buf), page, kinds);
+	return page;
+}
+
+Buffer
+pir_page_read(Relation index, BlockNumber blkno, int kinds, PirLock lock)
+{
+	Buffer		buf;
+
+	/* beyond the end, ReadBuffer's message would not tell what is wrong */
+	if (unlikely(blkno == InvalidBlockNumber))
+		pir_report_corrupted(index, PIR_META_BLKNO, "a link leads to no block");
+	buf = ReadBuffer(index, blkno);
+	(void) pir_page_lock(index, buf, kinds, lock);
+	return buf;
+}
+
+void
+pir_page_unlock(Buffer buf)
+{
+	LockBuffer(buf, BUFFER_LOCK_UNLOCK);
+}
+
+void
+pir_page_unpin(Buffer buf)
+{
+	ReleaseBuffer(buf);
+}
+
+void
+pir_page_release(Buffer buf)
+{
+	UnlockReleaseBuffer(buf);
+}
+
+Page
+pir_page_of(Buffer buf)
+{
+	return BufferGetPage(buf);
+}
+
+BlockNumber
+pir_page_blkno(Buffer buf)
+{
+	return BufferGetBlockNumber(buf);
+}
+
+/* The cold half of pir_page_check(): say what is wrong. */
+static void
+report_bad_page(Relation index, BlockNumber blkno, Page page, int kinds)
+{
+	PirPageSpecialOnPage *special;
+
+	if (PageIsNew(page))
+		pir_report_corrupted(index, blkno, "page is empty");
+	if (PageGetSpecialSize(page) != MAXALIGN(sizeof(PirPageSpecialOnPage)))
+		pir_report_corrupted(index, blkno, "special space has %u bytes instead of %zu",
+							 (unsigned) PageGetSpecialSize(page), sizeof(PirPageSpecialOnPage));
+	special = pir_page_special(page);
+	if (special->page_id != PIR_PAGE_ID)
+		pir_report_corrupted(index, blkno, "page id is 0x%04X instead of 0x%04X",
+							 special->page_id, PIR_PAGE_ID);
+	if (special->format > PIR_FORMAT_MAJOR || special->format == 0)
+		pir_report_foreign_version(index, blkno, special->format, PIR_FORMAT_MAJOR);
+	pir_report_corrupted(index, blkno, "page has kind 0x%02X where 0x%02X was expected",
+						 special->kind, kinds);
+}
+
+void
+pir_page_check(Relation index, BlockNumber blkno, Page page, int kinds)
+{
+	PirPageSpecialOnPage *special;
+
+	/* an all-zero page has pd_special 0, hence the first test */
+	if (unlikely(((PageHeader) page)->pd_special != BLCKSZ - sizeof(PirPageSpecialOnPage)))
+		report_bad_page(index, blkno, page, kinds);
+	special = pir_page_special(page);
+	if (unlikely(special->page_id != PIR_PAGE_ID ||
+				 special->format != PIR_FORMAT_MAJOR ||
+				 (special->kind & kinds) == 0))
+		report_bad_page(index, blkno, page, kinds);
+}
+
+void
+pir_page_init(Page page, uint8 kind, uint32 logical)
+{
+	PirPageSpecialOnPage *special;
+
+	PageInit(page, BLCKSZ, sizeof(PirPageSpecialOnPage));
+	memset(pir_page_content(page), 0, PIR_PAGE_CAPACITY);
+	special = pir_page_special(page);
+	special->logical = logical;
+	special->next = InvalidBlockNumber;
+	special->nslots = 0;
+	special->kind = kind;
+	special->format = PIR_FORMAT_MAJOR;
+	special->reserved = 0;
+	special->page_id = PIR_PAGE_ID;
+	pir_page_set_used(page, PIR_PAGE_CAPACITY);
+}
+
+void
+pir_page_set_used(Page page, Size bytes)
+{
+	Assert(bytes <= PIR_PAGE_CAPACITY);
+	((PageHeader) page)->pd_lower = PIR_PAGE_CONTENT + bytes;
+}
+
+BlockNumber
+pir_page_count(Relation index)
+{
+	return RelationGetNumberOfBlocks(index);
+}
+
+void
+pir_page_prefetch(Relation index, BlockNumber blkno)
+{
+	PrefetchBuffer(index, MAIN_FORKNUM, blkno);
+}
+
+Buffer
+pir_build_page(Relation index, ForkNumber fork, BlockNumber blkno, uint8 kind, uint32 logical)
+{
+	Buffer		buf = ReadBufferExtended(index, fork, P_NEW, RBM_ZERO_AND_LOCK, NULL);
+
+	if (BufferGetBlockNumber(buf) != blkno)
+		elog(ERROR, "index \"%s\" was extended to block %u while %u was expected",
+			 RelationGetRelationName(index), BufferGetBlockNumber(buf), blkno);
+	pir_page_init(BufferGetPage(buf), kind, logical);
+	return buf;
+}
+
+void
+pir_build_page_done(Buffer buf)
+{
+	MarkBufferDirty(buf);
+	UnlockReleaseBuffer(buf);
+}

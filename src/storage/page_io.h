@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_io.h
+ *	  Pins, locks and checks of pages: the only callers of the buffer
+ *	  manager.
+ *
+ * Lock order: see README.md section 6. A "pin" here is a Buffer held without
+ * content lock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_PAGE_IO_H
+#define PIR_PAGE_IO_H
+
+#include "storage/buf.h"
+#include "storage/page_format.h"
+#include "utils/rel.h"
+
+typedef enum PirLock
+{
+	PIR_LOCK_SHARE,
+	PIR_LOCK_EXCLUSIVE
+} PirLock;
+
+/*
+ * Pin block blkno, lock it, and check that it is a page of ours of one of
+ * 'kinds' (mask of PIR_PAGE_*).
+ * Locks: returns with pin and content lock. Errors: INDEX_CORRUPTED.
+ */
+extern Buffer pir_page_read(Relation index, BlockNumber blkno, int kinds, PirLock lock);
+
+/* Pin only; nothing may be read from the page before pir_page_lock(). */
+extern Buffer pir_page_pin(Relation index, BlockNumber blkno);
+
+/* Lock a pinned page and check its kind. */
+extern Page pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock);
+
+extern void pir_page_unlock(Buffer buf);
+extern void pir_page_unpin(Buffer buf);
+
+/* Unlock and unpin. */
+extern void pir_page_release(Buffer buf);
+
+extern Page pir_page_of(Buffer buf);
+extern BlockNumber pir_page_blkno(Buffer buf);
+
+/* ERROR unless the (locked) page is well-formed and of one of 'kinds'. */
+extern void pir_page_check(Relation index, BlockNumber blkno, Page page, int kinds);
+
+/*
+ * Make an empty page of the given kind: header, zeroed content, special
+ * space. pd_lower is set so that all of the content is logged; narrow it
+ * with pir_page_set_used().
+ */
+extern void pir_page_init(Page page, uint8 kind, uint32 logical);
+
+/* Declare the first 'bytes' of the content as used (sets pd_lower). */
+extern void pir_page_set_used(Page page, Size bytes);
+
+/* Blocks of the index file now. */
+extern BlockNumber pir_page_count(Relation index);
+
+/* Ask the kernel or the server to fetch a block soon. */
+extern void pir_page_prefetch(Relation index, BlockNumber blkno);
+
+/*
+ * While an index is built nobody else sees its pages: append block blkno
+ * (which must be the end of the fork), initialised, to fill in place.
+ * pir_build_page_done() marks it dirty and releases it; WAL comes at the end,
+ * by pir_wal_log_build().
+ */
+extern Buffer pir_build_page(Relation index, ForkNumber fork, BlockNumber blkno,
+							 uint8 kind, uint32 logical);
+extern void pir_build_page_done(Buffer buf);
+
+#endif							/* PIR_PAGE_IO_H */

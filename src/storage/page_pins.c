@@ -1,0 +1,93 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_pins.c
+ *	  A bounded set of pinned logical pages, kept through one search.
+ *
+ * Eviction is first in, first out: simulated on real graphs it loses little
+ * to least recently used, and costs nothing on a hit.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/pir_compat.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/page_pins.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+
+static inline uint32
+bucket_of(uint32 key)
+{
+	return (key * UINT32_C(2654435761)) >> 24;
+}
+
+StaticAssertDecl(PIR_PINS_BUCKETS == 256, "bucket_of() yields 8 bits");
+
+void
+pir_pins_init(PirPins *pins, PirStore *store)
+{
+	int			share;
+
+	if (RelationUsesLocalBuffers(store->index))
+		share = num_temp_buffers / 4;
+	else
+		share = NBuffers / (MaxBackends + NUM_AUXILIARY_PROCS);
+	pins->store = store;
+	pins->max = Max(4, Min(PIR_PINS_MAX, share));
+	pins->n = 0;
+	pins->next_victim = 0;
+	memset(pins->buckets, -1, sizeof(pins->buckets));
+}
+
+static void
+evict(PirPins *pins, int i)
+{
+	int16	   *link = &pins->buckets[bucket_of(pins->pins[i].key)];
+
+	while (*link != i)
+		link = &pins->pins[*link].chain;
+	*link = pins->pins[i].chain;
+	ReleaseBuffer(pins->pins[i].buf);
+}
+
+Buffer
+pir_pins_get(PirPins *pins, int table, uint32 logical)
+{
+	uint32		key = logical * PIR_NTABLES + table;
+	uint32		bucket = bucket_of(key);
+	Buffer		buf;
+	int			i;
+
+	for (i = pins->buckets[bucket]; i >= 0; i = pins->pins[i].chain)
+	{
+		if (pins->pins[i].key == key)
+			return pins->pins[i].buf;
+	}
+
+	buf = pir_table_pin(pins->store, table, logical);
+	if (pins->n < pins->max)
+		i = pins->n++;
+	else
+	{
+		i = pins->next_victim;
+		pins->next_victim = (i + 1) % pins->max;
+		evict(pins, i);
+	}
+	pins->pins[i].key = key;
+	pins->pins[i].buf = buf;
+	pins->pins[i].chain = pins->buckets[bucket];
+	pins->buckets[bucket] = i;
+	return buf;
+}
+
+void
+pir_pins_release(PirPins *pins)
+{
+	for (int i = 0; i < pins->n; i++)
+		ReleaseBuffer(pins->pins[i].buf);
+	pins->n = 0;
+	pins->next_victim = 0;
+	memset(pins->buckets, -1, sizeof(pins->buckets));
+}

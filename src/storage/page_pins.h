@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_pins.h
+ *	  A bounded set of pinned logical pages, kept through one search.
+ *
+ * A search comes back to the same few pages many times; holding their pins
+ * turns each return into a look-up in a small local table. Content locks are
+ * taken and dropped around each read by the caller. The set lives on the
+ * stack or in a scan; pins belong to the current resource owner, so an error
+ * releases them, and pir_pins_release() must come before the executor gets
+ * control back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_PAGE_PINS_H
+#define PIR_PAGE_PINS_H
+
+#include "storage/page_table.h"
+
+#define PIR_PINS_MAX		128
+#define PIR_PINS_BUCKETS	256		/* power of two, at least twice the maximum */
+
+typedef struct PirPins
+{
+	PirStore   *store;
+	int			max;			/* this server's bound, <= PIR_PINS_MAX */
+	int			n;
+	int			next_victim;
+	struct
+	{
+		uint32		key;		/* logical * 2 + table */
+		Buffer		buf;
+		int16		chain;		/* next in the bucket, or -1 */
+	}			pins[PIR_PINS_MAX];
+	int16		buckets[PIR_PINS_BUCKETS];
+} PirPins;
+
+/* Bound: a fair share of shared_buffers, as core's own pin limits. */
+extern void pir_pins_init(PirPins *pins, PirStore *store);
+
+/*
+ * The page, pinned; valid until the next call that may evict it (so use it,
+ * or at most PIR_PINS_MAX / 4 of them, at once).
+ */
+extern Buffer pir_pins_get(PirPins *pins, int table, uint32 logical);
+
+extern void pir_pins_release(PirPins *pins);
+
+#endif							/* PIR_PAGE_PINS_H */

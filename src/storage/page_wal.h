@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_wal.h
+ *	  One atomic, WAL-logged change of up to four pages.
+ *
+ *		PirWal wal;
+ *		pir_wal_begin(&wal, index);
+ *		page = pir_wal_page(&wal, buf);		(exclusive lock held)
+ *		... change 'page' ...
+ *		pir_wal_finish(&wal);				(locks still held; release after)
+ *
+ * Changes are made on a private copy and reach the buffer in finish, inside
+ * the critical section that writes the record; an ERROR before that leaves
+ * the pages untouched. Built on GenericXLog, so that any server can replay
+ * the records, also without this library. Works for unlogged and temporary
+ * indexes (no record is written then).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_PAGE_WAL_H
+#define PIR_PAGE_WAL_H
+
+#include "storage/page_io.h"
+
+#define PIR_WAL_MAX_PAGES	4
+
+typedef struct PirWal
+{
+	struct GenericXLogState *state;
+	int			npages;
+} PirWal;
+
+extern void pir_wal_begin(PirWal *wal, Relation index);
+
+/*
+ * Add a page; returns the copy to change. 'buf' must be exclusively locked
+ * and stay so until finish.
+ */
+extern Page pir_wal_page(PirWal *wal, Buffer buf);
+
+/* The same for a page that is initialised from scratch (logged whole). */
+extern Page pir_wal_new_page(PirWal *wal, Buffer buf, uint8 kind, uint32 logical);
+
+extern void pir_wal_finish(PirWal *wal);
+extern void pir_wal_abort(PirWal *wal);
+
+/*
+ * End of a build: log every block of the fork as a full image (if the index
+ * needs WAL). The pages must be dirty in shared buffers or on disk.
+ */
+extern void pir_wal_log_build(Relation index, ForkNumber fork);
+
+#endif							/* PIR_PAGE_WAL_H */

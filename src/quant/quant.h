@@ -127,6 +127,18 @@ extern void pir_quant_decode(const PirQuant *quant, const void *item, float *vec
 extern size_t pir_quant_query_size(const PirQuant *quant);
 extern PirQuantQuery *pir_quant_prepare_query(const PirQuant *quant, const void *vec, void *memory, void *scratch);
 
+/*
+ * A stored item as the query: afterwards pir_quant_distance(quant, query, x)
+ * is pir_quant_code_distance(quant, item, x), bit for bit, and distance_many
+ * the same for many x. For build, pruning and repair, which measure one item
+ * against dozens of others: what depends on 'item' alone (unpacking it to
+ * signed bytes, its sums) is done once. rabitq of 1, 2 and 4 bits need no sum
+ * over x then: with q = 2 x_u(item) - (2^bits - 1), sum x_u(x) q is the whole
+ * product but for a constant of the query. Memory as prepare_query;
+ * pir_quant_error() is not defined for such a query.
+ */
+extern PirQuantQuery *pir_quant_prepare_item(const PirQuant *quant, const void *item, void *memory);
+
 /* The hot path: search distance of one item, and of m items at once. */
 extern float pir_quant_distance(const PirQuant *quant, const PirQuantQuery *query, const void *item);
 extern void pir_quant_distance_many(const PirQuant *quant, const PirQuantQuery *query,

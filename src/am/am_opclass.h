@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * am_opclass.h
+ *	  From an index's operator class and column to type, metric, dimensions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_AM_OPCLASS_H
+#define PIR_AM_OPCLASS_H
+
+#include "am/am_value.h"
+#include "utils/rel.h"
+
+/* Support functions, as in the compatible surface */
+#define PIR_PROC_DISTANCE	1	/* what the index orders by */
+#define PIR_PROC_NORM		2	/* present: values are normalised, zero ones left out */
+#define PIR_PROC_TYPE		3	/* per-type marker */
+#define PIR_NPROCS			3
+
+/*
+ * Type and metric of an index, from its support functions.
+ * Errors: INVALID_OBJECT_DEFINITION if the distance function is none of ours.
+ */
+extern void pir_opclass_resolve(Relation index, PirValueType *type, PirMetric *metric);
+
+/*
+ * Dimensions of the indexed column, from its type modifier. Errors, in this
+ * order: FEATURE_NOT_SUPPORTED (varbit), INVALID_PARAMETER_VALUE (no
+ * dimensions), PROGRAM_LIMIT_EXCEEDED.
+ */
+extern uint32 pir_opclass_dimensions(Relation index, PirValueType type, const char *am_name);
+
+/* amvalidate: checks that each operator class has what its scans need. */
+extern bool pir_opclass_validate(Oid opclass);
+
+#endif							/* PIR_AM_OPCLASS_H */

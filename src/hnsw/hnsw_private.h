@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_private.h
+ *	  In-memory structures of the hnsw access method, and the functions its
+ *	  files call of each other, by the file that defines them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_HNSW_PRIVATE_H
+#define PIR_HNSW_PRIVATE_H
+
+#include "access/amapi.h"
+#include "access/genam.h"
+#include "nodes/execnodes.h"
+
+#include "am/am_opclass.h"
+#include "am/am_value.h"
+#include "hnsw/hnsw_graph.h"
+#include "hnsw/hnsw_page.h"
+#include "quant/quant.h"
+#include "storage/page_pins.h"
+#include "storage/page_table.h"
+
+/* Limits and defaults of the options */
+#define PIR_HNSW_DEFAULT_M		16
+#define PIR_HNSW_MIN_M			2
+#define PIR_HNSW_MAX_M			100
+#define PIR_HNSW_DEFAULT_EF_CONSTRUCTION	64
+#define PIR_HNSW_MIN_EF_CONSTRUCTION		4
+#define PIR_HNSW_MAX_EF_CONSTRUCTION		1000
+
+/* Rows from which an index has a graph; below, every code is scanned. */
+#define PIR_HNSW_TRAIN_ROWS		1024
+
+/* Searches begin from this many entry nodes. */
+#define PIR_HNSW_ENTRY_BEST		4
+
+/*
+ * An open index: what the meta page said when it was opened, and this
+ * backend's cache. Valid until pir_hnsw_close().
+ */
+typedef struct PirHnswIndex
+{
+	Relation	rel;
+	PirHnswMetaOnPage meta;		/* copy; counts may be outdated */
+	PirStore   *store;
+	const PirQuant *quant;		/* in the store's cache */
+	PirValueInfo value;
+	uint32		cap;			/* capacity of a neighbour list */
+} PirHnswIndex;
+
+/* --- hnsw_node.c: nodes, lists, entries <-> pages --- */
+
+/*
+ * Open an index for reading or writing: reads and checks the meta page,
+ * prepares the quantizer (cached).
+ * Locks: share lock on block 0, then on others, none held on return.
+ */
+extern void pir_hnsw_open(PirHnswIndex *hnsw, Relation index);
+extern void pir_hnsw_close(PirHnswIndex *hnsw);
+
+/* The quantizer's parameters as the meta page and opclass give them. */
+extern void pir_hnsw_quant_spec(const PirHnswMetaOnPage *meta, const float *centre,
+								PirQuantSpec *spec);
+extern void pir_hnsw_value_info(const PirHnswMetaOnPage *meta, PirValueInfo *info);
+
+/* Where a node's slots are. */
+static inline uint32
+pir_hnsw_code_page(const PirMetaHeadOnPage *head, uint32 nid)
+{
+	return head->pages_per_node > 1 ? nid * head->pages_per_node : nid / head->nodes_per_page;
+}
+
+static inline PirHnswNodeOnPage *
+pir_hnsw_node_at(const PirMetaHeadOnPage *head, Page page, uint32 nid)
+{
+	Size		slot = head->pages_per_node > 1 ? 0 : nid % head->nodes_per_page;
+
+	return (PirHnswNodeOnPage *) (pir_page_content(page) + slot * head->node_size);
+}
+
+static inline uint32
+pir_hnsw_list_page(const PirMetaHeadOnPage *head, uint32 nid)
+{
+	return nid / head->lists_per_page;
+}
+
+static inline PirHnswListOnPage *
+pir_hnsw_list_at(const PirMetaHeadOnPage *head, Page page, uint32 nid)
+{
+	return (PirHnswListOnPage *) (pir_page_content(page) +
+								  (Size) (nid % head->lists_per_page) * head->list_size);
+}
+
+/*
+ * Lock the page of a node's slot for reading or writing, through 'pins';
+ * checks that the slot exists. Returns the (locked) page; unlock with
+ * pir_page_unlock(*buf); the pin stays in 'pins'. Errors: INDEX_CORRUPTED.
+ */
+extern Page pir_hnsw_lock_node(PirHnswIndex *hnsw, PirPins *pins, uint32 nid,
+							   PirLock lock, Buffer *buf);
+extern Page pir_hnsw_lock_list(PirHnswIndex *hnsw, PirPins *pins, uint32 nid,
+							   PirLock lock, Buffer *buf);
+
+/*
+ * A node's code item: in place if it fits the page ('page' locked), else put
+ * together in 'scratch' (item_size bytes) from the following pages.
+ */
+extern const void *pir_hnsw_item(PirHnswIndex *hnsw, PirPins *pins, Page page,
+								 uint32 nid, void *scratch);
+
+/* Copy a node's edges; returns their number. 'flags' may be NULL. */
+extern int	pir_hnsw_read_list(PirHnswIndex *hnsw, PirPins *pins, uint32 nid,
+							   uint32 *edges, uint8 *flags);
+
+/*
+ * All heap rows of a node beside its own tid: appends to *tids (palloc'd,
+ * grown as needed). Tolerates concurrent changes of the chain: see README.md,
+ * "Duplicates".
+ */
+extern void pir_hnsw_read_tids(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, uint32 first,
+							   ItemPointerData **tids, int *ntids, int *capacity);
+
+/* The entry pages of an index, one after the other, share-locked. */
+typedef struct PirHnswEntryScan
+{
+	PirHnswIndex *hnsw;
+	BlockNumber next;
+	Buffer		buf;			/* locked page, or InvalidBuffer */
+	Page		page;
+	Size		stride;			/* bytes of an entry slot */
+	bool		has_items;
+} PirHnswEntryScan;
+
+extern Size pir_hnsw_entry_stride(const PirMetaHeadOnPage *head, bool *has_items);
+extern void pir_hnsw_entry_begin(PirHnswEntryScan *scan, PirHnswIndex *hnsw);
+/* next page with its number of slots; false at the end (nothing held then) */
+extern bool pir_hnsw_entry_page(PirHnswEntryScan *scan, int *nslots);
+
+/* --- hnsw_search.c: the beam --- */
+
+/* A node that a search has evaluated. */
+typedef struct PirHnswFound
+{
+	float		dist;			/* estimate */
+	float		err;			/* unit of error, < 0 if not computed */
+	uint32		nid;
+	uint32		link;			/* first TIDS node, or PIR_NID_NONE */
+	ItemPointerData tid;
+	bool		live;
+	bool		expanded;
+	bool		returned;
+} PirHnswFound;
+
+typedef struct PirHnswSearch
+{
+	PirHnswIndex *hnsw;
+	const PirQuantQuery *query;
+	MemoryContext context;		/* everything below lives here */
+	PirPins		pins;
+	bool		keep_all;		/* remember what was not good enough: iterative scans */
+	float		eps;			/* error units that callers will use */
+
+	PirHnswFound *found;
+	int			nfound;
+	int			found_capacity;
+
+	/* indexes into found[] */
+	int		   *frontier;		/* min-heap by dist: to be expanded */
+	int			nfrontier;
+	int			frontier_capacity;
+	int		   *best;			/* max-heap by dist: the ef best live ones */
+	int			nbest;
+	int			ef;
+	int			best_capacity;
+
+	/* visited nids, open addressing */
+	uint32	   *visited;
+	uint32		visited_mask;
+	uint32		nvisited;
+
+	uint64		nevaluated;		/* codes scored, entries included */
+	uint64		nexpanded;
+	void	   *item_scratch;	/* one item, for large nodes */
+} PirHnswSearch;
+
+extern void pir_hnsw_search_init(PirHnswSearch *search, PirHnswIndex *hnsw,
+								 const PirQuantQuery *query, MemoryContext context,
+								 bool keep_all);
+
+/*
+ * Search the graph: afterwards search->best holds (as a heap; sort it with
+ * pir_hnsw_search_sort) up to ef live nodes. Call again with the same or
+ * another ef to go on: it then yields the next best that were not marked
+ * 'returned' (only with keep_all).
+ * Locks: share locks on one page at a time; pins until pir_hnsw_search_unpin.
+ */
+extern void pir_hnsw_search_run(PirHnswSearch *search, int ef);
+
+/*
+ * Flat state: evaluate all live nodes into found[] and best[]. Returns false
+ * (with nothing found) if the index left the flat state meanwhile.
+ */
+extern bool pir_hnsw_search_flat(PirHnswSearch *search);
+
+/* Turn search->best into an array ordered nearest first. */
+extern void pir_hnsw_search_sort(PirHnswSearch *search);
+
+/* Fill in missing error units of found[i]. */
+extern void pir_hnsw_search_error(PirHnswSearch *search, int i);
+
+extern void pir_hnsw_search_unpin(PirHnswSearch *search);
+
+/* --- hnsw_build.c --- */
+extern IndexBuildResult *pir_hnsw_build(Relation heap, Relation index, IndexInfo *info);
+extern void pir_hnsw_build_empty(Relation index);
+
+/*
+ * Flat -> graph: train on the rows in the index and build. The caller holds
+ * the index's training lock (hnsw_insert.c). On return the state is GRAPH, or
+ * an error was thrown and nothing has changed.
+ */
+extern void pir_hnsw_train(Relation index, Relation heap);
+
+/* --- hnsw_insert.c --- */
+extern bool pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
+							Relation heap, IndexUniqueCheck unique, bool unchanged,
+							IndexInfo *info);
+
+/*
+ * Insert one prepared row; 'input' is what the quantizer takes. For the
+ * access method and for the tail of a build that ran out of memory.
+ */
+extern void pir_hnsw_insert_input(Relation index, Relation heap, const void *input, ItemPointer tid);
+
+/* --- hnsw_scan.c --- */
+extern IndexScanDesc pir_hnsw_beginscan(Relation index, int nkeys, int norderbys);
+extern void pir_hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys,
+							ScanKey orderbys, int norderbys);
+extern bool pir_hnsw_gettuple(IndexScanDesc scan, ScanDirection dir);
+extern void pir_hnsw_endscan(IndexScanDesc scan);
+
+/* --- hnsw_vacuum.c --- */
+extern IndexBulkDeleteResult *pir_hnsw_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+												  IndexBulkDeleteCallback callback, void *state);
+extern IndexBulkDeleteResult *pir_hnsw_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
+
+/* --- hnsw_handler.c --- */
+typedef struct PirHnswOptions
+{
+	int32		vl_len_;		/* varlena header (do not touch directly!) */
+	int			m;
+	int			ef_construction;
+	int			quantizer;		/* PirQuantId, or -1 for auto */
+	int			bits;			/* 0 = the quantizer's default */
+} PirHnswOptions;
+
+extern int	pir_hnsw_m(Relation index);
+extern int	pir_hnsw_ef_construction(Relation index);
+
+#endif							/* PIR_HNSW_PRIVATE_H */

@@ -8,7 +8,7 @@ PGFILEDESC = "piramid - vector types and quantized vector indexes"
 PG_CONFIG ?= pg_config
 
 OBJS_base = src/base/pir_error.o src/base/pir_guc.o
-OBJS_distance =
+OBJS_distance = src/distance/dist.o src/distance/dist_serial.o
 OBJS_quant =
 OBJS_vector =
 OBJS_storage = src/storage/page_io.o src/storage/page_meta.o src/storage/page_pins.o \

@@ -1,0 +1,241 @@
+/*-------------------------------------------------------------------------
+ *
+ * dist.c
+ *	  The list of kernel tables, the CPU probe that chooses among them, and
+ *	  what is not worth a kernel: packing and single-value conversions.
+ *
+ * The probe asks CPUID itself instead of __builtin_cpu_supports(), for two
+ * reasons: the builtin's list of names differs between the compilers we build
+ * with (clang 14 does not know "f16c"), and it reads a variable of the
+ * compiler's runtime library. See README.md section "Dispatch".
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "distance/dist_internal.h"
+
+#ifdef PIR_DIST_X86
+#include <cpuid.h>
+#endif
+#if defined(PIR_DIST_ARM64) && defined(__linux__)
+#include <sys/auxv.h>
+#ifndef HWCAP_ASIMDDP
+#define HWCAP_ASIMDDP	(1 << 20)
+#endif
+#endif
+
+/* A table and the CPU features it cannot do without. */
+typedef struct TableRow
+{
+	const PirKernels *table;
+	uint32_t	needs;			/* PIR_CPU_* */
+} TableRow;
+
+/* Best first; "auto" takes the first usable one. Same order in both arrays. */
+static const TableRow table_rows[] = {
+	{&pir_kernels_scalar, 0},
+};
+
+static const PirKernels *const table_list[] = {
+	&pir_kernels_scalar,
+	NULL
+};
+
+#define NUM_TABLES	(sizeof(table_rows) / sizeof(table_rows[0]))
+
+const PirKernels *pir_kernels = &pir_kernels_scalar;
+
+#ifdef PIR_DIST_X86
+
+/* Registers the operating system saves on a context switch (XCR0). */
+static uint64_t
+read_xcr0(void)
+{
+	uint32_t	lo;
+	uint32_t	hi;
+
+	/* xgetbv, spelt in bytes as old assemblers and targets without XSAVE want it */
+	__asm__ volatile(".byte 0x0f, 0x01, 0xd0" : "=a"(lo), "=d"(hi) : "c"(0));
+	return ((uint64_t) hi << 32) | lo;
+}
+
+static uint32_t
+probe_cpu(void)
+{
+	const uint64_t ymm_state = 0x06;	/* SSE, AVX */
+	const uint64_t zmm_state = 0xe6;	/* and opmask, ZMM 0-15 high, ZMM 16-31 */
+	const uint32_t leaf1 = bit_FMA | bit_F16C | bit_POPCNT | bit_AVX;
+	const uint32_t leaf7_512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+	uint32_t	flags = 0;
+	uint32_t	eax;
+	uint32_t	ebx;
+	uint32_t	ecx;
+	uint32_t	edx;
+	uint64_t	xcr0;
+
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
+		return 0;
+	if ((ecx & bit_OSXSAVE) == 0)	/* else xgetbv is an invalid instruction */
+		return 0;
+	xcr0 = read_xcr0();
+	if ((xcr0 & ymm_state) != ymm_state || (ecx & leaf1) != leaf1)
+		return 0;
+	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (ebx & bit_AVX2) == 0)
+		return 0;
+	flags |= PIR_CPU_AVX2;
+
+	if ((xcr0 & zmm_state) == zmm_state && (ebx & leaf7_512) == leaf7_512)
+	{
+		flags |= PIR_CPU_AVX512;
+		if (ecx & bit_AVX512VNNI)
+			flags |= PIR_CPU_AVX512_VNNI;
+		if (ecx & bit_AVX512VPOPCNTDQ)
+			flags |= PIR_CPU_AVX512_POPCNT;
+	}
+	return flags;
+}
+
+#elif defined(PIR_DIST_ARM64)
+
+static uint32_t
+probe_cpu(void)
+{
+	uint32_t	flags = PIR_CPU_NEON;	/* part of the base architecture */
+
+#if defined(__ARM_FEATURE_DOTPROD)
+	flags |= PIR_CPU_NEON_DOTPROD;	/* the compiler assumes it everywhere */
+#elif defined(__linux__)
+	if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP)
+		flags |= PIR_CPU_NEON_DOTPROD;
+#endif
+	return flags;
+}
+
+#else
+
+static uint32_t
+probe_cpu(void)
+{
+	return 0;
+}
+
+#endif
+
+bool
+pir_dist_init(const char *force)
+{
+	uint32_t	flags = probe_cpu();
+	bool		any = force == NULL || strcmp(force, "auto") == 0;
+
+	for (size_t i = 0; i < NUM_TABLES; i++)
+	{
+		const TableRow *row = &table_rows[i];
+
+		if (!any && strcmp(force, row->table->name) != 0)
+			continue;
+		if ((row->needs & flags) == row->needs)
+		{
+			pir_kernels = row->table;
+			return true;
+		}
+		if (!any)
+			return false;
+	}
+	return false;
+}
+
+const PirKernels *const *
+pir_dist_tables(void)
+{
+	return table_list;
+}
+
+bool
+pir_dist_usable(const PirKernels *table)
+{
+	for (size_t i = 0; i < NUM_TABLES; i++)
+	{
+		if (table_rows[i].table == table)
+			return (table_rows[i].needs & ~probe_cpu()) == 0;
+	}
+	return false;
+}
+
+/*
+ * Where element i lies: in its 64-element block of 8 * bits bytes, byte
+ * i % (8 * bits), shifted by 'bits' for each earlier element of that byte.
+ * One bit is the exception: there bit i % 8 of byte i / 8, so that a code is
+ * also a bit string and a mask. README.md section "Code layout".
+ */
+PIR_ALWAYS_INLINE void
+locate(uint32_t i, int bits, uint32_t *byte, int *shift)
+{
+	uint32_t	in_block = i % PIR_DIST_BLOCK;
+	uint32_t	block_bytes = PIR_DIST_BLOCK / 8 * bits;
+
+	if (bits == 1)
+	{
+		*byte = i / 8;
+		*shift = i % 8;
+	}
+	else
+	{
+		*byte = i / PIR_DIST_BLOCK * block_bytes + in_block % block_bytes;
+		*shift = in_block / block_bytes * bits;
+	}
+}
+
+/* Bits of an element beyond 'bits' are ignored. */
+void
+pir_dist_pack(const uint8_t *elems, uint8_t *code, uint32_t n, int bits)
+{
+	uint8_t		mask = (1 << bits) - 1;
+
+	memset(code, 0, (size_t) n * bits / 8);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		uint32_t	byte;
+		int			shift;
+
+		locate(i, bits, &byte, &shift);
+		code[byte] |= (elems[i] & mask) << shift;
+	}
+}
+
+void
+pir_dist_unpack(const uint8_t *code, uint8_t *elems, uint32_t n, int bits)
+{
+	uint8_t		mask = (1 << bits) - 1;
+
+	for (uint32_t i = 0; i < n; i++)
+	{
+		uint32_t	byte;
+		int			shift;
+
+		locate(i, bits, &byte, &shift);
+		elems[i] = (code[byte] >> shift) & mask;
+	}
+}
+
+float
+pir_half_to_float(PirHalf h)
+{
+	return half_to_float(h);
+}
+
+PirHalf
+pir_float_to_half(float f)
+{
+	return float_to_half(f);
+}
+
+float
+pir_bf16_to_float(PirBf16 h)
+{
+	return bf16_to_float(h);
+}
+
+PirBf16
+pir_float_to_bf16(float f)
+{
+	return float_to_bf16(f);
+}

@@ -46,4 +46,11 @@
 #define pir_vacuum_delay_point()	vacuum_delay_point()
 #endif
 
+/* placeholders under a prefix of ours are unknown settings (14 had a function that only warned) */
+#if PG_VERSION_NUM >= 150000
+#define pir_reserve_guc_prefix(prefix)	MarkGUCPrefixReserved(prefix)
+#else
+#define pir_reserve_guc_prefix(prefix)	EmitWarningsOnPlaceholders(prefix)
+#endif
+
 #endif							/* PIR_COMPAT_H */

@@ -3,13 +3,81 @@
  * pir_guc.c
  *	  Every setting of the extension, in alphabetical order.
  *
+ * The names under "hnsw." are the compatible ones; our own begin with
+ * "piramid.". All may be set by any user, at any time.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <limits.h>
+
+#include "base/pir_compat.h"
 #include "base/pir_guc.h"
 
-void
-pir_guc_init(void)
+int			pir_hnsw_ef_search = PIR_HNSW_DEFAULT_EF_SEARCH;
+int			pir_hnsw_iterative_scan = PIR_ITERATIVE_OFF;
+int			pir_hnsw_max_scan_tuples = 20000;
+double		pir_hnsw_scan_mem_multiplier = 1.0;
+
+/* Only the assign hook looks at it. */
+static int	simd_value = 0;
+static void (*simd_assign) (int value);
+
+/* Core lists the values in this order in the HINT of a wrong one. */
+static const struct config_enum_entry iterative_scan_options[] = {
+	{"off", PIR_ITERATIVE_OFF, false},
+	{"relaxed_order", PIR_ITERATIVE_RELAXED, false},
+	{"strict_order", PIR_ITERATIVE_STRICT, false},
+	{NULL, 0, false}
+};
+
+static void
+assign_simd(int newval, void *extra)
 {
+	simd_assign(newval);
+}
+
+void
+pir_guc_init(const PirGucSetup *setup)
+{
+	DefineCustomIntVariable("hnsw.ef_search",
+							"Sets the number of candidates that a search of an hnsw index keeps.",
+							"More candidates give better recall and slower queries.",
+							&pir_hnsw_ef_search,
+							PIR_HNSW_DEFAULT_EF_SEARCH,
+							PIR_HNSW_MIN_EF_SEARCH, PIR_HNSW_MAX_EF_SEARCH,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("hnsw.iterative_scan",
+							 "Sets whether a scan of an hnsw index goes on when more rows are wanted.",
+							 "With \"off\", a scan ends after hnsw.ef_search rows.",
+							 &pir_hnsw_iterative_scan,
+							 PIR_ITERATIVE_OFF, iterative_scan_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("hnsw.max_scan_tuples",
+							"Sets the number of index entries after which an iterative scan visits no more.",
+							NULL,
+							&pir_hnsw_max_scan_tuples,
+							20000, 1, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomRealVariable("hnsw.scan_mem_multiplier",
+							 "Sets the memory of an iterative scan of an hnsw index, in multiples of work_mem.",
+							 NULL,
+							 &pir_hnsw_scan_mem_multiplier,
+							 1.0, 1.0, 1000.0,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+
+	simd_assign = setup->simd_assign;
+	DefineCustomEnumVariable("piramid.simd",
+							 "Sets the instruction set that distances are computed with.",
+							 "The values are those that this machine can run; \"auto\" takes the best.",
+							 &simd_value,
+							 0, setup->simd_options,
+							 PGC_USERSET, 0, NULL, assign_simd, NULL);
+
+	pir_reserve_guc_prefix("hnsw");
+	pir_reserve_guc_prefix("piramid");
 }

@@ -9,7 +9,9 @@ PG_CONFIG ?= pg_config
 
 OBJS_base = src/base/pir_error.o src/base/pir_guc.o
 OBJS_distance = src/distance/dist.o src/distance/dist_serial.o
-OBJS_quant =
+OBJS_quant = src/quant/quant.o src/quant/quant_bits.o src/quant/quant_code.o \
+	src/quant/quant_half.o src/quant/quant_none.o src/quant/quant_rabitq.o \
+	src/quant/quant_rotate.o src/quant/quant_scalar.o
 OBJS_vector =
 OBJS_storage = src/storage/page_io.o src/storage/page_meta.o src/storage/page_pins.o \
 	src/storage/page_table.o src/storage/page_wal.o
@@ -34,3 +36,7 @@ include $(PGXS)
 # depends on every header (coarse, and always right).
 HEADERS_ALL := $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 $(OBJS): $(HEADERS_ALL)
+
+# What encoding computes goes to disk: no contraction to fused multiply-adds,
+# which other machines round differently.
+$(OBJS_quant): override CFLAGS += -ffp-contract=off $(CFLAGS_VECTORIZE)

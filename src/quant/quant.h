@@ -70,13 +70,17 @@ typedef struct PirQuantSpec
 
 /*
  * A prepared quantizer: a PirQuantSpec with everything derived from it (padded
- * dimension, rotation signs, rotated centre). Lives in one block of
- * pir_quant_size(spec) bytes that the caller owns; read-only once made, so
- * that parallel workers may share it.
+ * dimension, rotation signs, a copy of the centre). Lives in one block of
+ * pir_quant_size(spec) bytes that the caller owns. Read-only once made, so
+ * threads may share it; it holds pointers into itself and to kernels, so it
+ * must not be moved, and every process makes its own from the same spec.
  */
 typedef struct PirQuant PirQuant;
 
-/* A prepared query; one block of pir_quant_query_size() bytes. */
+/*
+ * A prepared query; one block of pir_quant_query_size() bytes, aligned for a
+ * double. Must not be moved.
+ */
 typedef struct PirQuantQuery PirQuantQuery;
 
 /* An estimate and how far the true distance may be below / above it. */
@@ -156,6 +160,14 @@ extern bool pir_quant_is_exact(const PirQuant *quant);
 
 /* Search distance between two stored items (build, pruning, repair). */
 extern float pir_quant_code_distance(const PirQuant *quant, const void *item_a, const void *item_b);
+
+/*
+ * Scale and offset of SQ8 with L1 from a sample: 'low' and 'high' hold the
+ * smallest and the largest component of each of n vectors (both arrays are
+ * reordered). Covers all but the outermost hundredth at either end; what falls
+ * outside is clamped and charged to the error unit. n = 0 is legal.
+ */
+extern void pir_quant_train_l1(float *low, float *high, uint32_t n, float *scale, float *offset);
 
 /* Error bounds are this many units wide: see README.md. */
 #define PIR_QUANT_EPS		2.5f

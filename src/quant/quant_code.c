@@ -1,0 +1,544 @@
+/*-------------------------------------------------------------------------
+ *
+ * quant_code.c
+ *	  The factored form: items of three floats and an integer code, scored
+ *	  against a query of signed bytes.
+ *
+ * RaBitQ and SQ8 differ in whether vectors are rotated and in how the code is
+ * chosen; what an item means, and every distance, is the same and lives here.
+ *
+ * Let x be the vector minus the centre, rotated (SQ8: not) and padded to D
+ * dimensions, u its code, and Y = 2 u - zero2 the odd (RaBitQ) or even (SQ8)
+ * integers the code stands for, y = Y / 2. With
+ *
+ *	  F = |x|^2 / <y, x>
+ *
+ * F <y, z> estimates <x, z> for any z. The item keeps 'add' (|x|^2, or
+ * -<x, c> for the inner product), F, and the error unit e of the estimate per
+ * unit of |z|; a query keeps its bytes and everything that does not depend on
+ * the item. So one distance is one integer kernel and
+ *
+ *	  add_item + add_query + F * scale_query * (2 <u, q8> - zero2 * sum(q8))
+ *
+ * whose bracket is an exact 32-bit integer: |bracket| <= 255 * 127 * 16384,
+ * and twice the kernel's result stays below 2^31 as well. The three other
+ * operations are done in double, so that no product of finite floats
+ * overflows on the way (an infinity times a zero would be a NaN).
+ *
+ * See README.md, "The factored form" and "The bound".
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quant/quant_internal.h"
+
+#define ITEM_ADD	0			/* numbers of the factors */
+#define ITEM_F		1
+#define ITEM_ERR	2
+
+/*
+ * Vectors are encoded as they are while their largest component lies within
+ * these bounds, else multiplied by a power of two first.
+ */
+#define PLAIN_MIN	9.313225746154785e-10f	/* 2^-30 */
+#define PLAIN_MAX	1073741824.0f	/* 2^30 */
+
+/* The part of the query across the item is taken to be at least this (squared). */
+#define MIN_ACROSS	0.05
+
+/* Rounding of the float32 factors and of the result, relative to what was summed. */
+#define FLOAT_SLACK	2.4e-7
+
+/*
+ * Sums of a fixed order: eight lanes, added pairwise. A compiler may use any
+ * vector width for the lanes without changing the result.
+ */
+static double
+add_lanes(const double *lane)
+{
+	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+/* Sum of a_i * b_i, products and sums in double. */
+double
+pir_quant_dot(const float *a, const float *b, uint32_t n)
+{
+	double		lane[8] = {0};
+	uint32_t	i = 0;
+
+	for (; i + 8 <= n; i += 8)
+	{
+		for (int j = 0; j < 8; j++)
+			lane[j] += (double) a[i + j] * (double) b[i + j];
+	}
+	for (; i < n; i++)
+		lane[i % 8] += (double) a[i] * (double) b[i];
+	return add_lanes(lane);
+}
+
+double
+pir_quant_sum_squares(const float *x, uint32_t n)
+{
+	return pir_quant_dot(x, x, n);
+}
+
+/* Largest |x_i|, by comparing the bits of the absolute values as integers. */
+float
+pir_quant_max_abs(const float *x, uint32_t n)
+{
+	int32_t		lane[8] = {0};
+	int32_t		max = 0;
+	float		result;
+
+	for (uint32_t i = 0; i < n; i += 8)
+	{
+		int32_t		bits[8] = {0};
+
+		if (n - i >= 8)
+			memcpy(bits, x + i, sizeof(bits));
+		else
+			memcpy(bits, x + i, (n - i) * sizeof(float));
+		for (int j = 0; j < 8; j++)
+		{
+			int32_t		b = bits[j] & 0x7fffffff;
+
+			lane[j] = b > lane[j] ? b : lane[j];
+		}
+	}
+	for (int j = 0; j < 8; j++)
+		max = lane[j] > max ? lane[j] : max;
+	memcpy(&result, &max, sizeof(result));
+	return result;
+}
+
+static void
+scale_floats(float *x, uint32_t n, int exponent)
+{
+	double		factor = ldexp(1.0, exponent);
+
+	for (uint32_t i = 0; i < n; i++)
+		x[i] = (float) (x[i] * factor);
+}
+
+/*
+ * out = (vec - centre) / 2^*exponent, padded with zeros to D floats; the
+ * exponent is 0 unless components are huge or tiny. False if vec equals the
+ * centre.
+ */
+static bool
+centre_vector(const PirQuant *quant, const float *vec, float *out, int *exponent)
+{
+	const float *centre = quant->spec.centre;
+	uint32_t	dim = quant->spec.dim;
+	float		max;
+	int			shift = 0;
+
+	memset(out + dim, 0, (quant->padded - dim) * sizeof(float));
+	if (centre == NULL)
+		memcpy(out, vec, dim * sizeof(float));
+	else if (quant->centre_max < 1e37f && pir_quant_max_abs(vec, dim) < 1e37f)
+	{
+		for (uint32_t i = 0; i < dim; i++)
+			out[i] = vec[i] - centre[i];
+	}
+	else
+	{
+		/* the difference itself could overflow */
+		shift = 64;
+		for (uint32_t i = 0; i < dim; i++)
+			out[i] = (float) (((double) vec[i] - (double) centre[i]) * 0x1p-64);
+	}
+
+	max = pir_quant_max_abs(out, dim);
+	if (max == 0.0f)
+	{
+		*exponent = 0;
+		return false;
+	}
+	if (max < PLAIN_MIN || max > PLAIN_MAX)
+	{
+		int			e;
+
+		(void) frexp((double) max, &e);
+		scale_floats(out, dim, -e);
+		shift += e;
+	}
+	*exponent = shift;
+	return true;
+}
+
+/* Bytes of an item: factors and D elements of 'bits' bits. */
+size_t
+pir_quant_code_item_size(const PirQuantSpec *spec)
+{
+	return PIR_QUANT_FACTORS + (size_t) pir_quant_round_up(spec->dim, PIR_DIST_BLOCK) * spec->bits / 8;
+}
+
+/*
+ * Encode. A vector equal to the centre is an item of zero bytes: F = 0 makes
+ * its code irrelevant, so no caller has a special case.
+ */
+void
+pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *scratch)
+{
+	uint32_t	padded = quant->padded;
+	float	   *x = pir_quant_align(scratch);
+	uint8_t    *elems = (uint8_t *) (x + padded);
+	double		lane[8] = {0};
+	int32_t		lane2[8] = {0};
+	double		dot;
+	double		code2 = 0;
+	double		norm2;
+	double		add;
+	double		spread;
+	int			exponent;
+
+	if (!centre_vector(quant, vec, x, &exponent))
+	{
+		memset(item, 0, quant->item_size);
+		return;
+	}
+
+	norm2 = pir_quant_sum_squares(x, quant->spec.dim);
+	if (quant->spec.metric != PIR_METRIC_IP)
+		add = ldexp(norm2, 2 * exponent);
+	else if (quant->spec.centre != NULL)
+		add = -ldexp(pir_quant_dot(x, quant->spec.centre, quant->spec.dim), exponent);
+	else
+		add = 0;
+
+	if (quant->signs != NULL)
+		pir_quant_rotate(quant->signs, x, padded);
+	quant->choose(quant, x, norm2, elems);
+
+	/* <Y, x> and |Y|^2; the latter is at most 255^2 * 16384 < 2^31 */
+	for (uint32_t i = 0; i < padded; i += 8)
+	{
+		for (int j = 0; j < 8; j++)
+		{
+			int32_t		y = 2 * (int32_t) elems[i + j] - quant->zero2;
+
+			lane[j] += (double) y * (double) x[i + j];
+			lane2[j] += y * y;
+		}
+	}
+	dot = add_lanes(lane);
+	for (int j = 0; j < 8; j++)
+		code2 += lane2[j];
+
+	/* |x|^2 |y|^2 / <y,x>^2 - 1, the squared tangent of their angle */
+	spread = norm2 * code2 / (dot * dot) - 1.0;
+	if (!(spread > 0))
+		spread = 0;
+
+	/*
+	 * An infinite squared norm is kept (the distance is then infinite, as in
+	 * float32 arithmetic); an inner product has two infinities, which could
+	 * meet, and is clamped.
+	 */
+	pir_quant_set_factor(item, ITEM_ADD,
+						 quant->spec.metric == PIR_METRIC_IP ? pir_quant_clamp_float(add) : (float) add);
+	pir_quant_set_factor(item, ITEM_F, pir_quant_clamp_float(ldexp(2.0 * norm2 / dot, exponent)));
+	pir_quant_set_factor(item, ITEM_ERR,
+						 pir_quant_clamp_float(ldexp(sqrt(norm2 * spread / quant->free_dim), exponent)));
+	pir_dist_pack(elems, (uint8_t *) item + PIR_QUANT_FACTORS, padded, quant->spec.bits);
+}
+
+/* centre + F * y, rotated back. Scratch as for encoding. */
+void
+pir_quant_code_decode(const PirQuant *quant, const void *item, float *vec, void *scratch)
+{
+	uint32_t	padded = quant->padded;
+	float	   *x = pir_quant_align(scratch);
+	uint8_t    *elems = (uint8_t *) (x + padded);
+	double		half_f = 0.5 * pir_quant_factor(item, ITEM_F);
+
+	pir_dist_unpack((const uint8_t *) item + PIR_QUANT_FACTORS, elems, padded, quant->spec.bits);
+	for (uint32_t i = 0; i < padded; i++)
+		x[i] = (float) (2 * (int32_t) elems[i] - quant->zero2);
+	if (quant->signs != NULL)
+		pir_quant_unrotate(quant->signs, x, padded);
+	for (uint32_t i = 0; i < quant->spec.dim; i++)
+	{
+		double		v = half_f * x[i];
+
+		if (quant->spec.centre != NULL)
+			v += quant->spec.centre[i];
+		vec[i] = pir_quant_clamp_float(v);
+	}
+}
+
+/*
+ * Prepare a query: centre and rotate as an item, then round to signed bytes in
+ * steps of a 127th of the largest component. What the rounding loses is
+ * measured and charged to the error unit.
+ */
+void
+pir_quant_code_prepare(const PirQuant *quant, const void *vec, PirQuantQuery *query, void *scratch)
+{
+	uint32_t	padded = quant->padded;
+	uint32_t	dim = quant->spec.dim;
+	float	   *x = pir_quant_align(scratch);
+	int8_t	   *q8 = query->data;
+	int32_t		lane[16] = {0};
+	float		lane2[16] = {0};
+	int32_t		sum = 0;
+	double		round2 = 0;
+	double		norm2;
+	float		max;
+	float		inverse;
+	float		step;
+	int			exponent;
+
+	query->floor = -INFINITY;
+	if (quant->spec.metric == PIR_METRIC_IP && quant->spec.centre != NULL)
+		query->add = -pir_quant_dot(vec, quant->spec.centre, dim);
+
+	if (!centre_vector(quant, vec, x, &exponent))
+	{
+		memset(q8, 0, padded);
+		return;
+	}
+	norm2 = pir_quant_sum_squares(x, dim);
+	query->norm2 = ldexp(norm2, 2 * exponent);
+	if (quant->spec.metric != PIR_METRIC_IP)
+		query->add = query->norm2;
+
+	if (quant->signs != NULL)
+		pir_quant_rotate(quant->signs, x, padded);
+
+	max = pir_quant_max_abs(x, padded);
+	step = max / 127.0f;
+	inverse = 127.0f / max;
+	for (uint32_t i = 0; i < padded; i += 16)
+	{
+		for (int j = 0; j < 16; j++)
+		{
+			/* rounds to nearest: the sum is positive, the cast truncates */
+			int32_t		v = (int32_t) (x[i + j] * inverse + 128.5f) - 128;
+			float		rest = x[i + j] - step * (float) v;
+
+			q8[i + j] = (int8_t) v;
+			lane[j] += v;
+			lane2[j] += rest * rest;
+		}
+	}
+	for (int j = 0; j < 16; j++)
+	{
+		sum += lane[j];
+		round2 += lane2[j];
+	}
+
+	query->sub = quant->zero2 * sum;
+	query->scale = -ldexp((double) step, exponent);
+	if (quant->spec.metric == PIR_METRIC_IP)
+		query->scale *= 0.5;
+	query->round2 = ldexp(round2, 2 * exponent) / (quant->free_dim + 1);
+}
+
+/*
+ * What an item is worth as the query of another one: the distance is
+ *
+ *	  (other.add + pair_add) + (other.F * pair_scale) * sum of Y_a Y_b
+ *
+ * in this order of operations, so that a prepared item gives the same bits as
+ * pir_quant_code_distance().
+ */
+static inline double
+pair_add(const PirQuant *quant, const void *item)
+{
+	double		add = pir_quant_factor(item, ITEM_ADD);
+
+	return quant->spec.metric == PIR_METRIC_IP ? add - quant->centre_norm2 : add;
+}
+
+static inline double
+pair_scale(const PirQuant *quant, const void *item)
+{
+	return pir_quant_factor(item, ITEM_F) * (quant->spec.metric == PIR_METRIC_IP ? -0.25 : -0.5);
+}
+
+/*
+ * An item as the query: its bytes are half of its Y, which are even numbers
+ * for SQ8; or all of Y, for RaBitQ up to 4 bits; or (Y - 1) / 2 for 8 bits,
+ * where Y does not fit a signed byte. The last leaves a sum over the other
+ * code to be added.
+ */
+void
+pir_quant_code_prepare_item(const PirQuant *quant, const void *item, PirQuantQuery *query)
+{
+	uint32_t	padded = quant->padded;
+	uint8_t    *elems = query->data;
+	int8_t	   *q8 = query->data;
+	bool		halve = quant->spec.bits == 8;
+	bool		ip_metric = quant->spec.metric == PIR_METRIC_IP;
+	int32_t		sum = 0;
+
+	pir_dist_unpack((const uint8_t *) item + PIR_QUANT_FACTORS, elems, padded, quant->spec.bits);
+	for (uint32_t i = 0; i < padded; i++)
+	{
+		int32_t		v = halve ? (int32_t) elems[i] - 128 : 2 * (int32_t) elems[i] - quant->zero2;
+
+		q8[i] = (int8_t) v;
+		sum += v;
+	}
+
+	/* Y_a Y_b summed is 'product' times the scale below, see pair_scale() */
+	query->sub = quant->zero2 * sum;
+	query->odd = halve && quant->zero2 == 255;
+	query->add = pair_add(quant, item);
+	query->scale = pair_scale(quant, item);
+	if (halve && !query->odd)
+		query->scale *= 2;
+	query->floor = ip_metric ? -INFINITY : 0.0f;
+}
+
+static inline float
+score(const PirQuant *quant, const PirQuantQuery *query, const void *item)
+{
+	const uint8_t *code = (const uint8_t *) item + PIR_QUANT_FACTORS;
+	double		add = (double) pir_quant_factor(item, ITEM_ADD) + query->add;
+	double		scale = (double) pir_quant_factor(item, ITEM_F) * query->scale;
+	int32_t		product = 2 * quant->dot(code, query->data, quant->padded) - query->sub;
+	float		dist;
+
+	if (PIR_QUANT_UNLIKELY(query->odd))
+		product = 2 * product + 2 * (int32_t) quant->sum_code(code, quant->padded) - quant->zero2 * (int32_t) quant->padded;
+
+	/* a double beyond float32 becomes an infinity (IEC 60559) */
+	dist = (float) (add + scale * (double) product);
+	return dist > query->floor ? dist : query->floor;
+}
+
+static float
+code_distance_one(const PirQuant *quant, const PirQuantQuery *query, const void *item)
+{
+	return score(quant, query, item);
+}
+
+static void
+code_distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
+{
+	for (int i = 0; i < m; i++)
+		out[i] = score(quant, query, items[i]);
+}
+
+/* Sum over the dimensions of Y_a * Y_b, exact. */
+static double
+code_product(const PirQuant *quant, const uint8_t *a, const uint8_t *b)
+{
+	int64_t		dot = quant->dot_codes(a, b, quant->padded);
+	int64_t		sums = (int64_t) quant->sum_code(a, quant->padded) + quant->sum_code(b, quant->padded);
+
+	return (double) (4 * dot - 2 * (int64_t) quant->zero2 * sums +
+					 (int64_t) quant->padded * quant->zero2 * quant->zero2);
+}
+
+/*
+ * The perpendicular unit. Only the part of the query across the item's
+ * direction meets the error of the code; the query's rounding meets all of
+ * the decoded item, whose squared length is |x|^2 + free_dim * e^2.
+ */
+static float
+code_error(const PirQuant *quant, const PirQuantQuery *query, const void *item, float dist)
+{
+	const uint8_t *code = (const uint8_t *) item + PIR_QUANT_FACTORS;
+	bool		ip_metric = quant->spec.metric == PIR_METRIC_IP;
+	double		add = (double) pir_quant_factor(item, ITEM_ADD);
+	double		e = pir_quant_factor(item, ITEM_ERR);
+	double		spread2 = quant->free_dim * e * e;
+	double		ip = add + query->add - dist;
+	double		across2 = query->norm2;
+	double		norm2;
+	double		unit;
+
+	if (!isfinite(dist))
+		return 0.0f;
+	if (ip_metric)
+	{
+		double		f = pir_quant_factor(item, ITEM_F);
+
+		/* |x|^2 is not stored for this metric, but F^2 |y|^2 has it */
+		norm2 = 0.25 * f * f * code_product(quant, code, code) - spread2;
+		if (norm2 < 0)
+			norm2 = 0;
+	}
+	else
+	{
+		ip *= 0.5;
+		norm2 = add;
+	}
+
+	if (norm2 > 0)
+		across2 -= ip * ip / norm2;
+	if (!(across2 > MIN_ACROSS * query->norm2))
+		across2 = MIN_ACROSS * query->norm2;
+
+	unit = sqrt(e * e * across2 + (norm2 + spread2) * query->round2);
+	if (!ip_metric)
+		unit *= 2;
+	unit += FLOAT_SLACK * (fabs(add) + fabs(query->add));
+	return unit > FLT_MAX / 16 ? FLT_MAX / 16 : (float) unit;
+}
+
+/*
+ * Distance of two items. Their errors are independent, so the estimate is as
+ * unbiased as with a query, except between copies of one vector; a squared
+ * distance is not let below zero.
+ */
+static float
+code_pair_distance(const PirQuant *quant, const void *a, const void *b)
+{
+	double		product = code_product(quant, (const uint8_t *) a + PIR_QUANT_FACTORS,
+									   (const uint8_t *) b + PIR_QUANT_FACTORS);
+	double		add = (double) pir_quant_factor(b, ITEM_ADD) + pair_add(quant, a);
+	double		scale = (double) pir_quant_factor(b, ITEM_F) * pair_scale(quant, a);
+	float		dist = (float) (add + scale * product);
+
+	if (quant->spec.metric == PIR_METRIC_IP)
+		return dist;
+	return dist > 0.0f ? dist : 0.0f;
+}
+
+/*
+ * Fill in 'quant' for a method of this form. 'zero2' is twice the code value
+ * that stands for zero, 'free_dim' the number of dimensions that the error of
+ * a code can point to.
+ */
+void
+pir_quant_code_init(PirQuant *quant, PirQuantChooseFn choose, int32_t zero2, uint32_t free_dim)
+{
+	const PirKernels *k = pir_kernels;
+
+	switch (quant->spec.bits)
+	{
+		case 1:
+			quant->dot = k->dot_u1_s8;
+			quant->dot_codes = k->dot_u1_u1;
+			quant->sum_code = k->sum_u1;
+			break;
+		case 2:
+			quant->dot = k->dot_u2_s8;
+			quant->dot_codes = k->dot_u2_u2;
+			quant->sum_code = k->sum_u2;
+			break;
+		case 4:
+			quant->dot = k->dot_u4_s8;
+			quant->dot_codes = k->dot_u4_u4;
+			quant->sum_code = k->sum_u4;
+			break;
+		default:
+			quant->dot = k->dot_u8_s8;
+			quant->dot_codes = k->dot_u8_u8;
+			quant->sum_code = k->sum_u8;
+			break;
+	}
+	quant->distance = code_distance_one;
+	quant->distance_many = code_distance_many;
+	quant->error = code_error;
+	quant->code_distance = code_pair_distance;
+	quant->choose = choose;
+	quant->zero2 = zero2;
+	quant->free_dim = free_dim > 0 ? free_dim : 1;
+	quant->query_size = sizeof(PirQuantQuery) + PIR_QUANT_ALIGN + quant->padded;
+	quant->scratch_size = PIR_QUANT_ALIGN + quant->padded * (sizeof(float) + 1);
+}

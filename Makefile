@@ -1,4 +1,11 @@
-# piramid: vector search for PostgreSQL. See CONTRIBUTING.md for the targets.
+# piramid: vector search for PostgreSQL
+#
+#   make                      build against the PostgreSQL of PG_CONFIG
+#   make install              install there
+#   make test, make test-all  test on temporary clusters of a private copy
+#
+# CONTRIBUTING.md explains every target. All files that are compiled are named
+# here, module by module.
 
 EXTENSION = piramid
 MODULE_big = piramid
@@ -19,24 +26,143 @@ OBJS_am =
 OBJS_hnsw =
 OBJS_observe =
 
+# The host-free part of hnsw: no PostgreSQL header, tested without a server.
+OBJS_hnsw_graph =
+
 OBJS = src/piramid.o \
 	$(OBJS_base) $(OBJS_distance) $(OBJS_quant) $(OBJS_vector) \
-	$(OBJS_storage) $(OBJS_am) $(OBJS_hnsw) $(OBJS_observe)
+	$(OBJS_storage) $(OBJS_am) $(OBJS_hnsw_graph) $(OBJS_hnsw) $(OBJS_observe)
 
-PG_CPPFLAGS = -I$(srcdir)/src
-PG_CFLAGS = -std=gnu11 -fvisibility=hidden -Wall -Wextra -Wmissing-prototypes \
-	-Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
-	-Wno-declaration-after-statement $(WERROR)
+# Regression tests run in this order, on one database that has the extension.
+REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))
+REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=piramid
+
+ISOLATION = $(patsubst $(srcdir)/test/isolation/specs/%.spec,%,$(sort $(wildcard $(srcdir)/test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=piramid
+
+# WERROR=-Werror in continuous integration only: a new compiler's new warning
+# must not keep a user from installing.
+WARNINGS = -Wall -Wextra -Wmissing-prototypes -Wshadow -Wno-unused-parameter \
+	-Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement
+
+PG_CPPFLAGS = -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server)
+PG_CFLAGS = -std=gnu11 -fvisibility=hidden $(WARNINGS) -MMD -MP $(WERROR)
 SHLIB_LINK += -lm
+EXTRA_CLEAN = build $(OBJS:.o=.d)
+
+# srcdir is set by PGXS, and wanted before it is included
+srcdir ?= $(if $(VPATH),$(VPATH),.)
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(PGXS),)
+$(error "$(PG_CONFIG)" does not run: install postgresql-server-dev-NN, or say make PG_CONFIG=/path/to/pg_config)
+endif
 include $(PGXS)
-
-# PGXS of Debian is configured without dependency tracking: every object
-# depends on every header (coarse, and always right).
-HEADERS_ALL := $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
-$(OBJS): $(HEADERS_ALL)
 
 # What encoding computes goes to disk: no contraction to fused multiply-adds,
 # which other machines round differently.
 $(OBJS_quant): override CFLAGS += -ffp-contract=off $(CFLAGS_VECTORIZE)
+
+# Debian's PostgreSQL is configured without dependency tracking, so ours is
+# kept here: the compiler writes a .d file beside each object (-MMD).
+-include $(OBJS:.o=.d)
+$(OBJS:.o=.bc): %.bc: %.o
+
+# ------------------------------------------------------------------------
+# Unit and fuzz programs: host-free code, no server. Each test/unit/X_test.c
+# is one program that prints TAP; each test/fuzz/X_fuzz.c is one entry point
+# that regression_driver.c feeds with the files of test/fuzz/corpus/X/.
+# ------------------------------------------------------------------------
+
+UNIT_DIR = build/unit
+UNIT_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) $(WERROR) -I$(srcdir)/src -I$(srcdir)/test/unit -MMD -MP
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+HOSTFREE_SRCS = $(patsubst %.o,%.c,$(OBJS_distance) $(OBJS_quant) $(OBJS_hnsw_graph))
+HOSTFREE_OBJS = $(patsubst %.c,$(UNIT_DIR)/%.o,$(HOSTFREE_SRCS))
+UNIT_NAMES = $(patsubst $(srcdir)/test/unit/%.c,%,$(sort $(wildcard $(srcdir)/test/unit/*_test.c)))
+FUZZ_NAMES = $(patsubst $(srcdir)/test/fuzz/%.c,%,$(sort $(wildcard $(srcdir)/test/fuzz/*_fuzz.c)))
+UNIT_PROGRAMS = $(addprefix $(UNIT_DIR)/,$(UNIT_NAMES))
+FUZZ_PROGRAMS = $(addprefix $(UNIT_DIR)/,$(FUZZ_NAMES))
+
+$(UNIT_DIR)/%.o: $(srcdir)/%.c
+	@mkdir -p $(dir $@)
+	$(CC) $(UNIT_CFLAGS) $(UNIT_EXTRA) -c -o $@ $<
+
+$(UNIT_PROGRAMS): $(UNIT_DIR)/%: $(UNIT_DIR)/test/unit/%.o $(HOSTFREE_OBJS)
+	$(CC) $(UNIT_CFLAGS) $(UNIT_EXTRA) -o $@ $^ -lm
+
+$(FUZZ_PROGRAMS): $(UNIT_DIR)/%: $(UNIT_DIR)/test/fuzz/%.o $(UNIT_DIR)/test/fuzz/regression_driver.o $(HOSTFREE_OBJS)
+	$(CC) $(UNIT_CFLAGS) $(UNIT_EXTRA) -o $@ $^ -lm
+
+$(filter $(UNIT_DIR)/src/quant/%,$(HOSTFREE_OBJS)): UNIT_CFLAGS += -ffp-contract=off $(CFLAGS_VECTORIZE)
+
+.SECONDARY:
+-include $(HOSTFREE_OBJS:.o=.d) $(wildcard $(UNIT_DIR)/test/*/*.d)
+
+.PHONY: unit-programs fuzz-programs test test-all test-unit test-fuzz test-regress \
+	test-isolation test-tap lint format format-check asan valgrind fuzz dist
+
+unit-programs: $(UNIT_PROGRAMS)
+fuzz-programs: $(FUZZ_PROGRAMS)
+
+test-unit: $(UNIT_PROGRAMS)
+	prove --exec '' $(PROVE_FLAGS) $(UNIT_PROGRAMS)
+
+asan:
+	$(MAKE) UNIT_DIR=build/asan UNIT_EXTRA='$(SANITIZE)' test-unit
+	$(RUN) fuzz
+
+valgrind: $(UNIT_PROGRAMS)
+	prove --exec 'valgrind -q --error-exitcode=99' $(PROVE_FLAGS) $(UNIT_PROGRAMS)
+
+# make fuzz T=quant_round_trip: look for new inputs that break one target
+FUZZ_SECONDS = 60
+fuzz:
+	$(if $(T),,$(error say which target: make fuzz T=NAME, one of $(FUZZ_NAMES:_fuzz=)))
+	@mkdir -p build/libfuzzer/corpus/$(T)
+	clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -I$(srcdir)/src -I$(srcdir)/test/unit \
+		-o build/libfuzzer/$(T) $(srcdir)/test/fuzz/$(T)_fuzz.c $(addprefix $(srcdir)/,$(HOSTFREE_SRCS)) -lm
+	build/libfuzzer/$(T) -max_total_time=$(FUZZ_SECONDS) build/libfuzzer/corpus/$(T) $(wildcard $(srcdir)/test/fuzz/corpus/$(T))
+
+# ------------------------------------------------------------------------
+# Everything that needs a server goes through test/run, which makes one.
+# ------------------------------------------------------------------------
+
+RUN = PG_CONFIG='$(PG_CONFIG)' WERROR='$(WERROR)' $(srcdir)/test/run
+
+test:
+	$(RUN) lint unit fuzz regress isolation
+
+test-all:
+	$(RUN)
+
+test-fuzz test-regress test-isolation:
+	$(RUN) $(@:test-%=%)
+
+test-tap:
+	$(RUN) tap $(PROVE_TESTS)
+
+# ------------------------------------------------------------------------
+# Tools
+# ------------------------------------------------------------------------
+
+C_FILES = $(sort $(wildcard $(srcdir)/src/*.[ch] $(srcdir)/src/*/*.[ch] $(srcdir)/test/*/*.[ch]))
+
+CLANG_FORMAT ?= clang-format
+
+format:
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+format-check:
+	$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+
+lint:
+	$(RUN) lint
+
+# the archive that goes to PGXN, from what is committed
+DIST = $(EXTENSION)-$(shell sed -n 's/^ *"version": *"\(.*\)",$$/\1/p' $(srcdir)/META.json | tail -1)
+dist:
+	@mkdir -p build
+	git -C $(srcdir) archive --format=zip --prefix=$(DIST)/ -o $(abspath build)/$(DIST).zip HEAD
+	@echo build/$(DIST).zip

@@ -19,7 +19,12 @@ OBJS_distance = src/distance/dist.o src/distance/dist_serial.o
 OBJS_quant = src/quant/quant.o src/quant/quant_bits.o src/quant/quant_code.o \
 	src/quant/quant_half.o src/quant/quant_none.o src/quant/quant_rabitq.o \
 	src/quant/quant_rotate.o src/quant/quant_scalar.o
-OBJS_vector =
+OBJS_vector = src/vector/vector_agg.o src/vector/vector_cast.o \
+	src/vector/vector_check.o src/vector/vector_dense.o \
+	src/vector/vector_distance.o src/vector/vector_io.o \
+	src/vector/vector_literal.o src/vector/vector_number.o \
+	src/vector/vector_ops.o src/vector/sparsevec_cast.o \
+	src/vector/sparsevec_io.o src/vector/sparsevec_ops.o
 OBJS_storage = src/storage/page_io.o src/storage/page_meta.o src/storage/page_pins.o \
 	src/storage/page_table.o src/storage/page_wal.o
 OBJS_am =

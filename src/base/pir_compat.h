@@ -25,8 +25,12 @@
 #include "varatt.h"
 #endif
 
-/* symbols are hidden by default; SQL-callable functions are exported by name */
-#ifndef PGDLLEXPORT
+/*
+ * The library hides its symbols (-fvisibility=hidden); what SQL or the server
+ * calls is exported by this mark, which is empty outside Windows before 16.
+ */
+#if PG_VERSION_NUM < 160000 && !defined(_WIN32)
+#undef PGDLLEXPORT
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
@@ -52,5 +56,8 @@
 #else
 #define pir_reserve_guc_prefix(prefix)	EmitWarningsOnPlaceholders(prefix)
 #endif
+
+/* pg_attribute_noreturn() became pg_noreturn, in another place (18) */
+#define PIR_NORETURN __attribute__((noreturn))
 
 #endif							/* PIR_COMPAT_H */

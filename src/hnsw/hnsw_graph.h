@@ -31,6 +31,13 @@
 /* alpha of the second selection pass, on search distances */
 #define PIR_HNSW_ALPHA		1.2f
 
+/*
+ * Anchors that construction puts into one list of capacity 'cap'; the rest of
+ * the list stays free for the edges that searches want. At least 2, or the
+ * anchors could only form a chain; single inserts may go up to cap / 2.
+ */
+#define PIR_HNSW_MAX_ANCHORS(cap)	((cap) / 4 > 2 ? (cap) / 4 : 2)
+
 /* A candidate neighbour of some base node. */
 typedef struct PirHnswCandidate
 {
@@ -42,15 +49,21 @@ typedef struct PirHnswCandidate
 /*
  * Choose at most 'max' of n candidates as neighbours, in place: the chosen
  * ones are moved to the front and their number is returned (the rest follows
- * in unspecified order). Candidates marked PIR_EDGE_ANCHOR are kept first of
- * all (the caller guarantees there are at most max of them). Then, nearest
- * first: keep v unless a kept u has d(u,v) <= d(base,v); then a second pass
- * over the rest keeps v unless a kept u has ALPHA * d(u,v) <= d(base,v).
- * For PIR_METRIC_IP distances may be negative: see README.md for the rule
- * there. Ties are broken by node number, so the result does not depend on the
- * order of the input. At most n * max code distances.
+ * in unspecified order). Candidates marked PIR_EDGE_ANCHOR are kept whatever
+ * the rule says (the caller guarantees there are at most max of them). For
+ * the others, nearest first: keep v unless a kept u has d(u,v) <= d(base,v);
+ * then a second pass over the rest keeps v unless a kept u has
+ * ALPHA * d(u,v) <= d(base,v). For PIR_METRIC_IP distances may be negative:
+ * see README.md for the rule there. Ties are broken by node number, so the
+ * result does not depend on the order of the input. At most n * max code
+ * distances.
+ *
+ * Memory: scratch of pir_hnsw_select_scratch_size(quant, n), 16-byte aligned,
+ * contents irrelevant. max and n below 65536.
  */
-extern int	pir_hnsw_select(const PirQuant *quant, PirHnswCandidate *cands, int n, int max);
+extern size_t pir_hnsw_select_scratch_size(const PirQuant *quant, int n);
+extern int	pir_hnsw_select(const PirQuant *quant, PirHnswCandidate *cands, int n, int max,
+							void *scratch);
 
 /* Called now and then with the count of nodes done; may longjmp away. */
 typedef void (*PirHnswPoll) (void *arg, uint32_t done, uint32_t total);
@@ -72,9 +85,11 @@ typedef struct PirHnswGraph
 
 /*
  * Bytes of working memory for a graph of at most n nodes, beside items,
- * nedges and edges. One zero-filled block, 16-byte aligned.
+ * nedges and edges. One zero-filled block, 16-byte aligned. The same block
+ * then serves pir_hnsw_graph_search() with an ef up to this one, and
+ * pir_hnsw_graph_order().
  */
-extern size_t pir_hnsw_graph_scratch_size(uint32_t n, uint16_t m, uint16_t ef);
+extern size_t pir_hnsw_graph_scratch_size(const PirQuant *quant, uint32_t n, uint16_t m, uint16_t ef);
 
 /*
  * Build all edges. Nodes are inserted in batches (1, 2, 4, ... up to 2 % of
@@ -89,7 +104,7 @@ extern void pir_hnsw_graph_build(PirHnswGraph *graph, void *scratch);
 
 /*
  * Nearest nodes of a prepared query in the finished or growing graph, from
- * given entry nodes: fills 'out' (capacity ef) nearest first, returns count.
+ * given entry nodes (distinct): fills 'out' (capacity ef) nearest first, returns count.
  * For tests and for building.
  */
 extern int	pir_hnsw_graph_search(const PirHnswGraph *graph, const PirQuantQuery *query,
@@ -103,6 +118,9 @@ extern int	pir_hnsw_graph_search(const PirHnswGraph *graph, const PirQuantQuery 
  */
 extern void pir_hnsw_graph_order(const PirHnswGraph *graph, uint32_t per_page,
 								 uint32_t *order, void *scratch);
+
+/* What pir_hnsw_graph_order() needs of 'scratch'; never more than for building. */
+extern size_t pir_hnsw_graph_order_scratch_size(uint32_t n);
 
 /* How many entry nodes an index of n nodes with items of item_size bytes keeps. */
 extern uint32_t pir_hnsw_entry_target(uint32_t n, size_t item_size);

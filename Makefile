@@ -32,7 +32,7 @@ OBJS_hnsw =
 OBJS_observe =
 
 # The host-free part of hnsw: no PostgreSQL header, tested without a server.
-OBJS_hnsw_graph =
+OBJS_hnsw_graph = src/hnsw/hnsw_graph.o src/hnsw/hnsw_graph_order.o src/hnsw/hnsw_graph_select.o
 
 OBJS = src/piramid.o \
 	$(OBJS_base) $(OBJS_distance) $(OBJS_quant) $(OBJS_vector) \
@@ -48,7 +48,12 @@ ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=piramid
 # WERROR=-Werror in continuous integration only: a new compiler's new warning
 # must not keep a user from installing.
 WARNINGS = -Wall -Wextra -Wmissing-prototypes -Wshadow -Wno-unused-parameter \
-	-Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement
+	-Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement \
+	$(if $(findstring clang,$(CC)),$(CLANG_WARNINGS))
+# make CC=clang: the server's flags are those of the compiler that built it
+CLANG_WARNINGS = -Wno-ignored-attributes -Wno-ignored-optimization-argument \
+	-Wno-unknown-warning-option -Wno-unused-command-line-argument \
+	-Wno-compound-token-split-by-macro
 
 PG_CPPFLAGS = -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CFLAGS = -std=gnu11 -fvisibility=hidden $(WARNINGS) -MMD -MP $(WERROR)

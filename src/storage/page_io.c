@@ -74,25 +74,39 @@ pir_page_blkno(Buffer buf)
 	return BufferGetBlockNumber(buf);
 }
 
+char *
+pir_page_fault(Page page, int kinds)
+{
+	PirPageSpecialOnPage *special;
+
+	/* an all-zero page has pd_special 0, hence the first test */
+	if (PageIsNew(page))
+		return pstrdup("page is empty");
+	if (((PageHeader) page)->pd_special != BLCKSZ - sizeof(PirPageSpecialOnPage))
+		return psprintf("special space begins at %u instead of %zu",
+						((PageHeader) page)->pd_special, BLCKSZ - sizeof(PirPageSpecialOnPage));
+	special = pir_page_special(page);
+	if (special->page_id != PIR_PAGE_ID)
+		return psprintf("page id is 0x%04X instead of 0x%04X", special->page_id, PIR_PAGE_ID);
+	if (special->format != PIR_FORMAT_MAJOR)
+		return psprintf("page has format version %u, not %u", special->format, PIR_FORMAT_MAJOR);
+	if ((special->kind & kinds) == 0)
+		return psprintf("page has kind 0x%02X where 0x%02X was expected", special->kind, kinds);
+	return NULL;
+}
+
 /* The cold half of pir_page_check(): say what is wrong. */
 static void
 report_bad_page(Relation index, BlockNumber blkno, Page page, int kinds)
 {
-	PirPageSpecialOnPage *special;
+	if (((PageHeader) page)->pd_special == BLCKSZ - sizeof(PirPageSpecialOnPage))
+	{
+		PirPageSpecialOnPage *special = pir_page_special(page);
 
-	if (PageIsNew(page))
-		pir_report_corrupted(index, blkno, "page is empty");
-	if (PageGetSpecialSize(page) != MAXALIGN(sizeof(PirPageSpecialOnPage)))
-		pir_report_corrupted(index, blkno, "special space has %u bytes instead of %zu",
-							 (unsigned) PageGetSpecialSize(page), sizeof(PirPageSpecialOnPage));
-	special = pir_page_special(page);
-	if (special->page_id != PIR_PAGE_ID)
-		pir_report_corrupted(index, blkno, "page id is 0x%04X instead of 0x%04X",
-							 special->page_id, PIR_PAGE_ID);
-	if (special->format > PIR_FORMAT_MAJOR || special->format == 0)
-		pir_report_foreign_version(index, blkno, special->format, PIR_FORMAT_MAJOR);
-	pir_report_corrupted(index, blkno, "page has kind 0x%02X where 0x%02X was expected",
-						 special->kind, kinds);
+		if (special->page_id == PIR_PAGE_ID && special->format != PIR_FORMAT_MAJOR)
+			pir_report_foreign_version(index, blkno, special->format, PIR_FORMAT_MAJOR);
+	}
+	pir_report_corrupted(index, blkno, "%s", pir_page_fault(page, kinds));
 }
 
 void
@@ -100,7 +114,7 @@ pir_page_check(Relation index, BlockNumber blkno, Page page, int kinds)
 {
 	PirPageSpecialOnPage *special;
 
-	/* an all-zero page has pd_special 0, hence the first test */
+	/* also catches an all-zero page */
 	if (unlikely(((PageHeader) page)->pd_special != BLCKSZ - sizeof(PirPageSpecialOnPage)))
 		report_bad_page(index, blkno, page, kinds);
 	special = pir_page_special(page);

@@ -48,6 +48,12 @@ extern BlockNumber pir_page_blkno(Buffer buf);
 extern void pir_page_check(Relation index, BlockNumber blkno, Page page, int kinds);
 
 /*
+ * What pir_page_check() would complain of, as a clause in the current memory
+ * context; NULL if nothing.
+ */
+extern char *pir_page_fault(Page page, int kinds);
+
+/*
  * Make an empty page of the given kind: header, zeroed content, special
  * space. pd_lower is set so that all of the content is logged; narrow it
  * with pir_page_set_used().

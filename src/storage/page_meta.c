@@ -38,27 +38,56 @@ pir_meta_seal(PirMetaHeadOnPage *head)
 	head->identity_crc = identity_crc(head);
 }
 
+char *
+pir_meta_fault(const PirMetaHeadOnPage *head, PirKindId kind)
+{
+	if (head->magic != PIR_META_MAGIC)
+		return psprintf("magic number is 0x%08X instead of 0x%08X", head->magic, PIR_META_MAGIC);
+	if (head->major != PIR_FORMAT_MAJOR)
+		return psprintf("index has format version %u, not %u", head->major, PIR_FORMAT_MAJOR);
+	if (head->identity_crc != identity_crc(head))
+		return pstrdup("checksum of the index's identity does not match");
+	if (head->kind != kind)
+		return psprintf("index is of kind %u, not %u", head->kind, kind);
+	if (head->flags & ~PIR_META_KNOWN_FLAGS)
+		return psprintf("index has unknown flags 0x%02X", head->flags & ~PIR_META_KNOWN_FLAGS);
+	return NULL;
+}
+
+/* The cold half of pir_meta_read(): say what is wrong, if anything. */
+static void
+report_bad_meta(Relation index, const PirMetaHeadOnPage *head, PirKindId kind)
+{
+	char	   *fault = pir_meta_fault(head, kind);
+
+	if (fault == NULL)
+		return;
+	if (head->magic == PIR_META_MAGIC)
+	{
+		if (head->major != PIR_FORMAT_MAJOR)
+			pir_report_foreign_version(index, PIR_META_BLKNO, head->major, PIR_FORMAT_MAJOR);
+		if (head->identity_crc == identity_crc(head) && head->kind == kind)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("index \"%s\" uses features unknown to this library (flags 0x%02X)",
+							RelationGetRelationName(index), head->flags & ~PIR_META_KNOWN_FLAGS),
+					 errhint("REINDEX the index, or install the library version that wrote it.")));
+	}
+	pir_report_corrupted(index, PIR_META_BLKNO, "%s", fault);
+}
+
 Buffer
 pir_meta_read(Relation index, PirKindId kind, PirLock lock)
 {
 	Buffer		buf = pir_page_read(index, PIR_META_BLKNO, PIR_PAGE_META, lock);
 	PirMetaHeadOnPage *head = pir_meta_head(BufferGetPage(buf));
 
-	if (unlikely(head->magic != PIR_META_MAGIC))
-		pir_report_corrupted(index, PIR_META_BLKNO, "magic number is 0x%08X instead of 0x%08X",
-							 head->magic, PIR_META_MAGIC);
-	if (unlikely(head->major != PIR_FORMAT_MAJOR))
-		pir_report_foreign_version(index, PIR_META_BLKNO, head->major, PIR_FORMAT_MAJOR);
-	if (unlikely(head->identity_crc != identity_crc(head)))
-		pir_report_corrupted(index, PIR_META_BLKNO, "checksum of the index's identity does not match");
-	if (unlikely(head->kind != kind))
-		pir_report_corrupted(index, PIR_META_BLKNO, "index is of kind %u, not %u", head->kind, kind);
-	if (unlikely(head->flags & ~PIR_META_KNOWN_FLAGS))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("index \"%s\" uses features unknown to this library (flags 0x%02X)",
-						RelationGetRelationName(index), head->flags & ~PIR_META_KNOWN_FLAGS),
-				 errhint("REINDEX the index, or install the library version that wrote it.")));
+	if (unlikely(head->magic != PIR_META_MAGIC ||
+				 head->major != PIR_FORMAT_MAJOR ||
+				 head->identity_crc != identity_crc(head) ||
+				 head->kind != kind ||
+				 (head->flags & ~PIR_META_KNOWN_FLAGS)))
+		report_bad_meta(index, head, kind);
 	return buf;
 }
 

@@ -18,6 +18,12 @@
  */
 extern Buffer pir_meta_read(Relation index, PirKindId kind, PirLock lock);
 
+/*
+ * What pir_meta_read() would complain of, as a clause in the current memory
+ * context; NULL if nothing.
+ */
+extern char *pir_meta_fault(const PirMetaHeadOnPage *head, PirKindId kind);
+
 static inline PirMetaHeadOnPage *
 pir_meta_head(Page page)
 {

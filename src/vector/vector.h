@@ -188,7 +188,8 @@ pir_detoast_packed(Datum d)
 {
 	struct varlena *v = (struct varlena *) DatumGetPointer(d);
 
-	if (likely(VARATT_IS_4B_U(v) || VARATT_IS_SHORT(v)))
+	/* VARATT_IS_SHORT() is also true of a pointer to an out-of-line value */
+	if (likely(VARATT_IS_4B_U(v) || (VARATT_IS_SHORT(v) && !VARATT_IS_EXTERNAL(v))))
 		return v;
 	return pg_detoast_datum_packed(v);
 }

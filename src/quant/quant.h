@@ -165,7 +165,9 @@ extern float pir_quant_code_distance(const PirQuant *quant, const void *item_a, 
  * Scale and offset of SQ8 with L1 from a sample: 'low' and 'high' hold the
  * smallest and the largest component of each of n vectors (both arrays are
  * reordered). Covers all but the outermost hundredth at either end; what falls
- * outside is clamped and charged to the error unit. n = 0 is legal.
+ * outside is clamped and charged to the error unit. If all of them are
+ * integers, the step is chosen so that every integer of the range has a code
+ * of its own, exact. n = 0 is legal.
  */
 extern void pir_quant_train_l1(float *low, float *high, uint32_t n, float *scale, float *offset);
 

@@ -49,6 +49,26 @@
 #define FLOAT_SLACK	2.4e-7
 
 /*
+ * Squared error per dimension of a vector that lost r, if its coordinates were
+ * not rotated and the loss may be structured. A random direction would give
+ * |r|^2 / n. But the loss may sit in one coordinate, so it is at least a third
+ * of the largest squared (what it is for uniform rounding errors); and it may
+ * have one sign, so a mean that is more than three deviations from zero is
+ * charged in full: |<mean, z>| <= |mean| sqrt(n) |z|.
+ */
+static double
+structured_loss2(double sum, double squares, double largest, double n)
+{
+	double		mean2 = sum * sum / n;
+	double		even = squares / n;
+	double		third = largest * largest / 3;
+
+	if (mean2 < 9 * even)
+		mean2 = 0;
+	return (even > third ? even : third) + mean2;
+}
+
+/*
  * Sums of a fixed order: eight lanes, added pairwise. A compiler may use any
  * vector width for the lanes without changing the result.
  */
@@ -173,6 +193,26 @@ pir_quant_code_item_size(const PirQuantSpec *spec)
 	return PIR_QUANT_FACTORS + (size_t) pir_quant_round_up(spec->dim, PIR_DIST_BLOCK) * spec->bits / 8;
 }
 
+/* What x loses as the code 'elems' with factor 'f' per Y, see structured_loss2(). */
+static double
+code_loss2(const PirQuant *quant, const float *x, const uint8_t *elems, double f)
+{
+	double		sum = 0;
+	double		squares = 0;
+	double		largest = 0;
+
+	for (uint32_t i = 0; i < quant->spec.dim; i++)
+	{
+		double		r = x[i] - f * (2 * (int32_t) elems[i] - quant->zero2);
+
+		sum += r;
+		squares += r * r;
+		if (fabs(r) > largest)
+			largest = fabs(r);
+	}
+	return structured_loss2(sum, squares, largest, quant->free_dim);
+}
+
 /*
  * Encode. A vector equal to the centre is an item of zero bytes: F = 0 makes
  * its code irrelevant, so no caller has a special case.
@@ -190,6 +230,7 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 	double		norm2;
 	double		add;
 	double		spread;
+	double		loss2;
 	int			exponent;
 
 	if (!centre_vector(quant, vec, x, &exponent))
@@ -230,6 +271,11 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 	if (!(spread > 0))
 		spread = 0;
 
+	loss2 = norm2 * spread / quant->free_dim;
+
+	if (quant->signs == NULL)
+		loss2 = code_loss2(quant, x, elems, norm2 / dot);
+
 	/*
 	 * An infinite squared norm is kept (the distance is then infinite, as in
 	 * float32 arithmetic); an inner product has two infinities, which could
@@ -239,7 +285,7 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 						 quant->spec.metric == PIR_METRIC_IP ? pir_quant_clamp_float(add) : (float) add);
 	pir_quant_set_factor(item, ITEM_F, pir_quant_clamp_float(ldexp(2.0 * norm2 / dot, exponent)));
 	pir_quant_set_factor(item, ITEM_ERR,
-						 pir_quant_clamp_float(ldexp(sqrt(norm2 * spread / quant->free_dim), exponent)));
+						 pir_quant_clamp_float(ldexp(sqrt(loss2), exponent)));
 	pir_dist_pack(elems, (uint8_t *) item + PIR_QUANT_FACTORS, padded, quant->spec.bits);
 }
 
@@ -332,7 +378,24 @@ pir_quant_code_prepare(const PirQuant *quant, const void *vec, PirQuantQuery *qu
 	query->scale = -ldexp((double) step, exponent);
 	if (quant->spec.metric == PIR_METRIC_IP)
 		query->scale *= 0.5;
-	query->round2 = ldexp(round2, 2 * exponent) / (quant->free_dim + 1);
+	if (quant->signs != NULL)
+		round2 /= padded;
+	else
+	{
+		double		loss = 0;
+		double		largest = 0;
+
+		for (uint32_t i = 0; i < dim; i++)
+		{
+			double		r = x[i] - (double) step * q8[i];
+
+			loss += r;
+			if (fabs(r) > largest)
+				largest = fabs(r);
+		}
+		round2 = structured_loss2(loss, round2, largest, dim);
+	}
+	query->round2 = ldexp(round2, 2 * exponent);
 }
 
 /*

@@ -9,19 +9,21 @@
  * vector's own step max|x_i| / 127 and codes 1 to 255 around 128, so that a
  * component equal to the centre's is kept exactly (sparse data). Cheaper to
  * encode than RaBitQ, but its error unit rests on rounding errors having
- * random signs, which only a rotation makes sure of.
+ * random signs, which only a rotation makes sure of; what shows in one vector
+ * is charged (structured_loss2() in quant_code.c).
  *
  * L1: a rotation does not keep taxicab distances, so codes are plain
  * (v - offset) / scale with one scale and offset for the index, clamped to
  * 0..255, and a distance is scale times a sum of absolute differences.
- * An item is one float, its error unit, and the codes in plain order:
+ * An item is one float, its error unit, and the codes in plain order. With
+ * r_i what component i lost, sums over the components inside the range,
  *
- *	  err = sqrt(sum of r_i^2 over the components inside the range)
- *			+ (sum of |r_i| over the clamped ones) / PIR_QUANT_EPS
+ *	  err = sqrt(sum r_i^2 + [sum r_i]^2) + (sum |r_i|, clamped ones) / PIR_QUANT_EPS
  *
- * with r_i what the component lost. Inside the range the losses have random
- * signs; a clamped component's does not, so it is charged in full: the bound
- * of PIR_QUANT_EPS units holds for it with certainty.
+ * where the bracket counts only if it exceeds three deviations, which is when
+ * the losses have a common sign (many components too small for the step). A
+ * clamped component is charged in full: PIR_QUANT_EPS units cover it with
+ * certainty.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,33 +68,39 @@ choose(const PirQuant *quant, const float *x, double norm2, uint8_t *elems)
 }
 
 /*
- * Codes of 'vec' for L1 into 'out', zeros behind up to 'size' bytes. What
- * components inside the range lost, as a root of squares, and what clamped
- * ones lost, as a sum.
+ * Codes of 'vec' for L1 into 'out', zeros behind up to 'size' bytes. The
+ * squared error unit of the components inside the range, and the sum of what
+ * clamped ones lost.
  */
 static void
 encode_l1_codes(const PirQuantSpec *spec, const float *vec, uint8_t *out, size_t size,
-				double *inside, double *clamped)
+				double *inside2, double *clamped)
 {
 	double		scale = spec->scale;
 	double		inverse = 1.0 / scale;
 	double		squares = 0;
+	double		sum = 0;
 
 	*clamped = 0;
 	for (uint32_t i = 0; i < spec->dim; i++)
 	{
 		double		v = ((double) vec[i] - spec->offset) * inverse;
 		double		u = v > 0 ? (v < 255 ? floor(v + 0.5) : 255) : 0;
-		double		rest = fabs(v - u) * scale;
+		double		rest = (v - u) * scale;
 
 		out[i] = (uint8_t) u;
 		if (v < -0.5 || v > 255.5)
-			*clamped += rest;
+			*clamped += fabs(rest);
 		else
+		{
+			sum += rest;
 			squares += rest * rest;
+		}
 	}
 	memset(out + spec->dim, 0, size - spec->dim);
-	*inside = sqrt(squares);
+	*inside2 = squares;
+	if (sum * sum > 9 * squares)
+		*inside2 += sum * sum;
 }
 
 static float
@@ -148,7 +156,7 @@ init(PirQuant *quant)
 static void
 encode(const PirQuant *quant, const void *vec, void *item, void *scratch)
 {
-	double		inside;
+	double		inside2;
 	double		clamped;
 
 	if (quant->spec.metric != PIR_METRIC_L1)
@@ -157,8 +165,8 @@ encode(const PirQuant *quant, const void *vec, void *item, void *scratch)
 		return;
 	}
 	encode_l1_codes(&quant->spec, vec, (uint8_t *) item + sizeof(float),
-					quant->item_size - sizeof(float), &inside, &clamped);
-	pir_quant_set_factor(item, 0, pir_quant_clamp_float(inside + clamped / PIR_QUANT_EPS));
+					quant->item_size - sizeof(float), &inside2, &clamped);
+	pir_quant_set_factor(item, 0, pir_quant_clamp_float(sqrt(inside2) + clamped / PIR_QUANT_EPS));
 }
 
 static void
@@ -178,7 +186,7 @@ decode(const PirQuant *quant, const void *item, float *vec, void *scratch)
 static void
 prepare_query(const PirQuant *quant, const void *vec, PirQuantQuery *query, void *scratch)
 {
-	double		inside;
+	double		inside2;
 	double		clamped;
 
 	if (quant->spec.metric != PIR_METRIC_L1)
@@ -186,8 +194,8 @@ prepare_query(const PirQuant *quant, const void *vec, PirQuantQuery *query, void
 		pir_quant_code_prepare(quant, vec, query, scratch);
 		return;
 	}
-	encode_l1_codes(&quant->spec, vec, query->data, quant->padded, &inside, &clamped);
-	query->round2 = inside * inside;
+	encode_l1_codes(&quant->spec, vec, query->data, quant->padded, &inside2, &clamped);
+	query->round2 = inside2;
 	query->err = pir_quant_clamp_float(clamped / PIR_QUANT_EPS);
 }
 
@@ -242,15 +250,20 @@ pir_quant_train_l1(float *low, float *high, uint32_t n, float *scale, float *off
 {
 	double		bottom;
 	double		top;
+	bool		integers = true;
 
 	*scale = 1.0f;
 	*offset = 0.0f;
 	if (n == 0)
 		return;
+	for (uint32_t i = 0; i < n && integers; i++)
+		integers = low[i] == truncf(low[i]) && high[i] == truncf(high[i]);
 	bottom = select_float(low, n, n / 100);
 	top = select_float(high, n, n - 1 - n / 100);
 	*offset = (float) bottom;
-	if (top > bottom && (top - bottom) / 255 >= FLT_MIN)
+	if (integers && top > bottom && top - bottom <= 255)
+		*scale = 1.0f / floorf(255.0f / (float) (top - bottom));
+	else if (top > bottom && (top - bottom) / 255 >= FLT_MIN)
 		*scale = pir_quant_clamp_float((top - bottom) / 255);
 }
 

@@ -106,8 +106,7 @@ extern Page pir_hnsw_lock_list(PirHnswIndex *hnsw, PirPins *pins, uint32 nid,
  * A node's code item: in place if it fits the page ('page' locked), else put
  * together in 'scratch' (item_size bytes) from the following pages.
  */
-extern const void *pir_hnsw_item(PirHnswIndex *hnsw, PirPins *pins, Page page,
-								 uint32 nid, void *scratch);
+extern const void *pir_hnsw_item(PirHnswIndex *hnsw, Page page, uint32 nid, void *scratch);
 
 /* Copy a node's edges; returns their number. 'flags' may be NULL. */
 extern int	pir_hnsw_read_list(PirHnswIndex *hnsw, PirPins *pins, uint32 nid,
@@ -196,6 +195,9 @@ extern void pir_hnsw_search_init(PirHnswSearch *search, PirHnswIndex *hnsw,
  * Locks: share locks on one page at a time; pins until pir_hnsw_search_unpin.
  */
 extern void pir_hnsw_search_run(PirHnswSearch *search, int ef);
+
+/* Without searching on: make all live nodes seen but not returned the best. */
+extern void pir_hnsw_search_rest(PirHnswSearch *search);
 
 /*
  * Flat state: evaluate all live nodes into found[] and best[]. Returns false

@@ -33,6 +33,8 @@
 #define PIR_PAGE_CENTRE		0x20	/* the trained centre */
 #define PIR_PAGE_FREE		0x40	/* unused, in the chain of free pages */
 
+#define PIR_PAGE_ANY		0x7F
+
 #define PIR_META_BLKNO		0
 
 /* Last two bytes of a page of ours; not used by core or other known AMs. */

@@ -31,6 +31,16 @@ pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock)
 	return page;
 }
 
+bool
+pir_page_lock_if(Relation index, Buffer buf, int kinds, PirLock lock, Page *page)
+{
+	*page = pir_page_lock(index, buf, PIR_PAGE_ANY, lock);
+	if (pir_page_special(*page)->kind & kinds)
+		return true;
+	LockBuffer(buf, BUFFER_LOCK_UNLOCK);
+	return false;
+}
+
 Buffer
 pir_page_read(Relation index, BlockNumber blkno, int kinds, PirLock lock)
 {

@@ -35,6 +35,12 @@ extern Buffer pir_page_pin(Relation index, BlockNumber blkno);
 /* Lock a pinned page and check its kind. */
 extern Page pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock);
 
+/*
+ * The same for a page that may have become another kind meanwhile: false, and
+ * unlocked, if it is none of 'kinds'.
+ */
+extern bool pir_page_lock_if(Relation index, Buffer buf, int kinds, PirLock lock, Page *page);
+
 extern void pir_page_unlock(Buffer buf);
 extern void pir_page_unpin(Buffer buf);
 

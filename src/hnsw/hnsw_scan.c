@@ -1,0 +1,420 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_scan.c
+ *	  Index scans: batches of candidates by code, emitted in exact order.
+ *
+ * A search yields candidates with an estimate and a lower bound of their
+ * distance. They are fetched from the heap under the scan's snapshot in the
+ * order of their lower bounds; a fetched row is returned as soon as its exact
+ * distance is not above the smallest lower bound not yet fetched. So about k
+ * plus a dozen rows are fetched for k returned, without knowing k. Exact
+ * codes need none of it.
+ *
+ * No lock and no pin of index pages is held while the executor runs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/relscan.h"
+#include "am/am_rerank.h"
+#include "base/pir_compat.h"
+#include "base/pir_error.h"
+#include "base/pir_guc.h"
+#include "hnsw/hnsw_private.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+typedef struct Candidate
+{
+	float		bound;			/* lower bound; the distance itself when fetched */
+	ItemPointerData tid;
+} Candidate;
+
+typedef struct HnswScan
+{
+	PirHnswIndex hnsw;
+	bool		open;			/* hnsw is open */
+	bool		started;
+	bool		done;			/* no further batch */
+	bool		flat;
+	bool		blind;			/* no distances: NULL query, zero vector under cosine */
+
+	MemoryContext context;		/* of one rescan */
+	PirHnswSearch search;
+	Datum		query;
+	Datum		argument;		/* as the executor gave it */
+	bool		argument_null;
+
+	PirRerank  *rerank;			/* made at first use, kept over rescans */
+
+	Candidate  *queue;			/* by bound, not fetched before 'next' */
+	int			nqueue;
+	int			next;
+	Candidate  *exact;			/* min-heap of fetched rows */
+	int			nexact;
+	int			exact_capacity;
+	bool		have_last;
+	float		last;			/* distance returned last (strict order) */
+} HnswScan;
+
+IndexScanDesc
+pir_hnsw_beginscan(Relation index, int nkeys, int norderbys)
+{
+	IndexScanDesc scan = RelationGetIndexScan(index, nkeys, norderbys);
+	HnswScan   *so = palloc0(sizeof(HnswScan));
+
+	so->context = AllocSetContextCreate(CurrentMemoryContext, "piramid hnsw scan",
+										ALLOCSET_DEFAULT_SIZES);
+	scan->opaque = so;
+	return scan;
+}
+
+static void
+close_index(HnswScan *so)
+{
+	if (so->open)
+		pir_hnsw_close(&so->hnsw);
+	so->open = false;
+}
+
+void
+pir_hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
+{
+	HnswScan   *so = scan->opaque;
+	MemoryContext old;
+
+	close_index(so);
+	MemoryContextReset(so->context);
+	so->started = so->done = so->flat = so->blind = so->have_last = false;
+	so->queue = so->exact = NULL;
+	so->nqueue = so->next = so->nexact = so->exact_capacity = 0;
+
+	if (orderbys != NULL && scan->numberOfOrderBys > 0)
+		memmove(scan->orderByData, orderbys, scan->numberOfOrderBys * sizeof(ScanKeyData));
+	if (scan->numberOfOrderBys == 0)
+		return;
+
+	/* the executor may free its copy at the next rescan */
+	so->argument_null = (scan->orderByData->sk_flags & SK_ISNULL) != 0;
+	so->argument = (Datum) 0;
+	if (!so->argument_null)
+	{
+		old = MemoryContextSwitchTo(so->context);
+		so->argument = PointerGetDatum(PG_DETOAST_DATUM_COPY(scan->orderByData->sk_argument));
+		MemoryContextSwitchTo(old);
+	}
+}
+
+void
+pir_hnsw_endscan(IndexScanDesc scan)
+{
+	HnswScan   *so = scan->opaque;
+
+	close_index(so);
+	if (so->rerank != NULL)
+		pir_rerank_end(so->rerank);
+	MemoryContextDelete(so->context);
+	pfree(so);
+	scan->opaque = NULL;
+}
+
+/* Search distance -> what orders rows; NaN comes last. */
+static inline float
+orderable(float dist)
+{
+	return isnan(dist) ? get_float4_infinity() : dist;
+}
+
+static int
+compare_candidates(const void *a, const void *b)
+{
+	const Candidate *x = a;
+	const Candidate *y = b;
+
+	if (x->bound != y->bound)
+		return x->bound < y->bound ? -1 : 1;
+	return ItemPointerCompare((ItemPointer) &x->tid, (ItemPointer) &y->tid);
+}
+
+static void
+push_exact(HnswScan *so, float dist, ItemPointer tid)
+{
+	int			i = so->nexact++;
+
+	if (so->nexact > so->exact_capacity)
+	{
+		so->exact_capacity = Max(64, so->exact_capacity * 2);
+		so->exact = so->exact == NULL
+			? MemoryContextAllocHuge(so->context, pir_size_mul(so->exact_capacity, sizeof(Candidate)))
+			: repalloc_huge(so->exact, pir_size_mul(so->exact_capacity, sizeof(Candidate)));
+	}
+	for (; i > 0 && dist < so->exact[(i - 1) / 2].bound; i = (i - 1) / 2)
+		so->exact[i] = so->exact[(i - 1) / 2];
+	so->exact[i].bound = dist;
+	so->exact[i].tid = *tid;
+}
+
+static Candidate
+pop_exact(HnswScan *so)
+{
+	Candidate	top = so->exact[0];
+	Candidate	last = so->exact[--so->nexact];
+	int			i = 0;
+
+	for (;;)
+	{
+		int			child = 2 * i + 1;
+
+		if (child >= so->nexact)
+			break;
+		if (child + 1 < so->nexact && so->exact[child + 1].bound < so->exact[child].bound)
+			child++;
+		if (last.bound <= so->exact[child].bound)
+			break;
+		so->exact[i] = so->exact[child];
+		i = child;
+	}
+	so->exact[i] = last;
+	return top;
+}
+
+/* Make the search's best nodes the queue of candidates. */
+static void
+queue_best(HnswScan *so)
+{
+	PirHnswSearch *search = &so->search;
+	float		eps = so->flat ? PIR_QUANT_EPS_SURE : PIR_QUANT_EPS;
+	bool		exact = pir_quant_is_exact(so->hnsw.quant);
+	ItemPointerData *tids = NULL;
+	int			capacity = 0;
+	int			queue_capacity = search->nbest;
+	MemoryContext old = MemoryContextSwitchTo(so->context);
+
+	if (so->queue != NULL)
+		pfree(so->queue);
+	so->queue = MemoryContextAllocHuge(so->context, pir_size_mul(Max(queue_capacity, 1), sizeof(Candidate)));
+	so->nqueue = so->next = 0;
+
+	for (int i = 0; i < search->nbest; i++)
+	{
+		int			f = search->best[i];
+		PirHnswFound *found = &search->found[f];
+		float		bound = found->dist;
+		int			ntids = 0;
+
+		if (!exact)
+		{
+			pir_hnsw_search_error(search, f);
+			bound -= eps * found->err;
+		}
+		bound = orderable(bound);
+		found->returned = true;
+
+		if (found->link != PIR_NID_NONE)
+			pir_hnsw_read_tids(&so->hnsw, &search->pins, found->nid, found->link,
+							   &tids, &ntids, &capacity);
+		if (so->nqueue + ntids + 1 > queue_capacity)
+		{
+			queue_capacity = Max(so->nqueue + ntids + 1, queue_capacity * 2);
+			so->queue = repalloc_huge(so->queue, pir_size_mul(queue_capacity, sizeof(Candidate)));
+		}
+		if (ItemPointerIsValid(&found->tid))
+		{
+			so->queue[so->nqueue].bound = bound;
+			so->queue[so->nqueue++].tid = found->tid;
+		}
+		for (int j = 0; j < ntids; j++)
+		{
+			so->queue[so->nqueue].bound = bound;
+			so->queue[so->nqueue++].tid = tids[j];
+		}
+	}
+	qsort(so->queue, so->nqueue, sizeof(Candidate), compare_candidates);
+	if (tids != NULL)
+		pfree(tids);
+	MemoryContextSwitchTo(old);
+}
+
+/* Open the index, prepare the query, run the first search. */
+static void
+start(IndexScanDesc scan, HnswScan *so)
+{
+	Relation	index = scan->indexRelation;
+	MemoryContext old;
+
+	so->started = true;
+	pgstat_count_index_scan(index);
+	pir_count_index_search(scan);
+
+	if (scan->numberOfOrderBys == 0)
+		elog(ERROR, "hnsw index \"%s\" can only be scanned in order of distance",
+			 RelationGetRelationName(index));
+	if (!IsMVCCSnapshot(scan->xs_snapshot))
+		elog(ERROR, "hnsw index \"%s\" can only be scanned with an MVCC snapshot",
+			 RelationGetRelationName(index));
+
+	old = MemoryContextSwitchTo(so->context);
+	for (;;)
+	{
+		void	   *input;
+		void	   *scratch;
+		PirQuantQuery *query;
+
+		pir_hnsw_open(&so->hnsw, index);
+		so->open = true;
+		so->flat = so->hnsw.meta.state == PIR_HNSW_FLAT;
+		if (so->hnsw.meta.nlive == 0)
+		{
+			so->done = true;
+			break;
+		}
+
+		input = palloc0(pir_value_input_size(&so->hnsw.value));
+		if (so->argument_null)
+			so->blind = true;
+		else
+		{
+			so->query = pir_value_detoast(&so->hnsw.value, so->argument, so->context);
+			so->blind = !pir_value_input(&so->hnsw.value, so->query, input);
+			if (so->blind)
+				memset(input, 0, pir_value_input_size(&so->hnsw.value));
+		}
+		scratch = palloc(pir_quant_scratch_size(so->hnsw.quant));
+		query = pir_quant_prepare_query(so->hnsw.quant, input,
+										palloc(pir_quant_query_size(so->hnsw.quant)), scratch);
+		pir_hnsw_search_init(&so->search, &so->hnsw, query, so->context,
+							 pir_hnsw_iterative_scan != PIR_ITERATIVE_OFF);
+		if (!so->flat)
+		{
+			pir_hnsw_search_run(&so->search, pir_hnsw_ef_search);
+			break;
+		}
+		if (pir_hnsw_search_flat(&so->search))
+			break;
+
+		/* the index was trained meanwhile: once more, in its new state */
+		pir_hnsw_search_unpin(&so->search);
+		close_index(so);
+	}
+	if (!so->done)
+	{
+		queue_best(so);
+		pir_hnsw_search_unpin(&so->search);
+		so->done = so->flat || !so->search.keep_all;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Iterative scan: search on; false if there is nothing more. */
+static bool
+next_batch(HnswScan *so)
+{
+	PirHnswSearch *search = &so->search;
+	MemoryContext old;
+
+	if (so->done)
+		return false;
+
+	old = MemoryContextSwitchTo(so->context);
+	if (search->nvisited >= (uint32) pir_hnsw_max_scan_tuples ||
+		MemoryContextMemAllocated(so->context, true) >
+		(double) work_mem * 1024 * pir_hnsw_scan_mem_multiplier)
+	{
+		/* a budget is used up: hand out what was seen, nearest first */
+		pir_hnsw_search_rest(search);
+		so->done = true;
+	}
+	else
+		pir_hnsw_search_run(search, pir_hnsw_ef_search);
+	queue_best(so);
+	pir_hnsw_search_unpin(search);
+	if (so->nqueue == 0)
+		so->done = true;
+	MemoryContextSwitchTo(old);
+	return so->nqueue > 0;
+}
+
+/* The next row in order: its TID, and its distance if that is known. */
+static bool
+next_candidate(IndexScanDesc scan, HnswScan *so, Candidate *result)
+{
+	bool		fetch = !so->blind && so->hnsw.quant != NULL && !pir_quant_is_exact(so->hnsw.quant);
+
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+
+		if (so->nexact > 0 &&
+			(so->next == so->nqueue || so->exact[0].bound <= so->queue[so->next].bound))
+		{
+			*result = pop_exact(so);
+			return true;
+		}
+		if (so->next == so->nqueue)
+		{
+			if (!next_batch(so))
+				return false;
+			continue;
+		}
+		if (!fetch)
+		{
+			*result = so->queue[so->next++];
+			return true;
+		}
+		else
+		{
+			Candidate  *candidate = &so->queue[so->next++];
+			Datum		value;
+
+			if (so->rerank == NULL)
+			{
+				MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(so));
+
+				so->rerank = pir_rerank_begin(scan->heapRelation, scan->indexRelation);
+				MemoryContextSwitchTo(old);
+			}
+			if (pir_rerank_fetch(so->rerank, &candidate->tid, scan->xs_snapshot, &value))
+			{
+				MemoryContext old = MemoryContextSwitchTo(so->rerank->context);
+
+				push_exact(so, orderable(pir_value_distance(&so->hnsw.value, so->query, value)),
+						   &candidate->tid);
+				MemoryContextSwitchTo(old);
+			}
+		}
+	}
+}
+
+bool
+pir_hnsw_gettuple(IndexScanDesc scan, ScanDirection dir)
+{
+	HnswScan   *so = scan->opaque;
+	Candidate	candidate;
+
+	Assert(ScanDirectionIsForward(dir));
+
+	if (!so->started)
+		start(scan, so);
+
+	while (next_candidate(scan, so, &candidate))
+	{
+		if (!so->blind && pir_hnsw_iterative_scan == PIR_ITERATIVE_STRICT)
+		{
+			/* a batch may hold rows nearer than the last one returned */
+			if (so->have_last && candidate.bound < so->last)
+				continue;
+			so->last = candidate.bound;
+			so->have_last = true;
+		}
+		scan->xs_heaptid = candidate.tid;
+		scan->xs_recheck = false;
+		scan->xs_recheckorderby = false;
+		return true;
+	}
+	return false;
+}

@@ -60,4 +60,23 @@
 /* pg_attribute_noreturn() became pg_noreturn, in another place (18) */
 #define PIR_NORETURN __attribute__((noreturn))
 
+/* a random number below n; the generator became pg_prng (15) */
+#if PG_VERSION_NUM >= 150000
+#include "common/pg_prng.h"
+#define pir_random_below(n)	pg_prng_uint64_range(&pg_global_prng_state, 0, (n) - 1)
+#else
+#define pir_random_below(n)	((uint64) random() % (n))
+#endif
+
+/* EXPLAIN counts index searches (18) */
+#if PG_VERSION_NUM >= 180000
+#define pir_count_index_search(scan) \
+	do { \
+		if ((scan)->instrument) \
+			(scan)->instrument->nsearches++; \
+	} while (0)
+#else
+#define pir_count_index_search(scan)	((void) 0)
+#endif
+
 #endif							/* PIR_COMPAT_H */

@@ -12,6 +12,7 @@
 
 #include "base/pir_compat.h"
 #include "base/pir_error.h"
+#include "base/pir_memory.h"
 #include "hnsw/hnsw_private.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -92,7 +93,7 @@ pir_hnsw_open(PirHnswIndex *hnsw, Relation index)
 			pir_report_corrupted(index, PIR_META_BLKNO, "quantizer %u does not fit the index",
 								 spec.quantizer);
 		hnsw->store->kind_data =
-			pir_quant_init(MemoryContextAllocHuge(context, pir_quant_size(&spec)), &spec);
+			pir_quant_init(pir_alloc_aligned(context, pir_quant_size(&spec), false), &spec);
 	}
 	hnsw->quant = hnsw->store->kind_data;
 	hnsw->cap = 2 * hnsw->meta.head.m;

@@ -136,6 +136,14 @@ extern void pir_hnsw_entry_begin(PirHnswEntryScan *scan, PirHnswIndex *hnsw);
 /* next page with its number of slots; false at the end (nothing held then) */
 extern bool pir_hnsw_entry_page(PirHnswEntryScan *scan, int *nslots);
 
+/*
+ * Put an entry for nid into slot 'slot' of the entry layer, or append one
+ * (slot = meta.nentries).
+ * Locks: caller holds the meta page exclusively.
+ */
+extern void pir_hnsw_put_entry(PirHnswIndex *hnsw, Buffer meta, uint32 slot,
+							   uint32 nid, const void *item);
+
 /* --- hnsw_search.c: the beam --- */
 
 /* A node that a search has evaluated. */
@@ -231,9 +239,24 @@ extern bool pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPoi
 
 /*
  * Insert one prepared row; 'input' is what the quantizer takes. For the
- * access method and for the tail of a build that ran out of memory.
+ * access method and for the tail of a build that ran out of memory. May close
+ * and open the index anew, if its state changes. Allocates in the current
+ * memory context.
+ * Locks: takes and releases content locks (README.md section 6), and perhaps
+ * the training lock.
  */
-extern void pir_hnsw_insert_input(Relation index, Relation heap, const void *input, ItemPointer tid);
+extern void pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, ItemPointer tid);
+
+/*
+ * Add the edge from -> to, pruning a full list; false if 'from' is dead or
+ * its list does not take it. With 'anchor' the edge is marked and kept; false
+ * if the list has max_anchors already. Both items are copies.
+ */
+extern bool pir_hnsw_add_edge(PirHnswIndex *hnsw, PirPins *pins, uint32 from, const void *from_item,
+							  uint32 to, const void *to_item, bool anchor, int max_anchors);
+
+/* Copy a node's item if it is live; for selection. False if it is not. */
+extern bool pir_hnsw_copy_item(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, void *item);
 
 /* --- hnsw_scan.c --- */
 extern IndexScanDesc pir_hnsw_beginscan(Relation index, int nkeys, int norderbys);

@@ -23,6 +23,7 @@
 #include "base/pir_compat.h"
 #include "base/pir_error.h"
 #include "base/pir_guc.h"
+#include "base/pir_memory.h"
 #include "hnsw/hnsw_private.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -127,7 +128,7 @@ pir_hnsw_endscan(IndexScanDesc scan)
 static inline float
 orderable(float dist)
 {
-	return isnan(dist) ? get_float4_infinity() : dist;
+	return isnan(dist) ? INFINITY : dist;
 }
 
 static int
@@ -274,7 +275,7 @@ start(IndexScanDesc scan, HnswScan *so)
 			break;
 		}
 
-		input = palloc0(pir_value_input_size(&so->hnsw.value));
+		input = pir_alloc_aligned(so->context, pir_value_input_size(&so->hnsw.value), true);
 		if (so->argument_null)
 			so->blind = true;
 		else
@@ -284,9 +285,11 @@ start(IndexScanDesc scan, HnswScan *so)
 			if (so->blind)
 				memset(input, 0, pir_value_input_size(&so->hnsw.value));
 		}
-		scratch = palloc(pir_quant_scratch_size(so->hnsw.quant));
+		scratch = pir_alloc_aligned(so->context, pir_quant_scratch_size(so->hnsw.quant), false);
 		query = pir_quant_prepare_query(so->hnsw.quant, input,
-										palloc(pir_quant_query_size(so->hnsw.quant)), scratch);
+										pir_alloc_aligned(so->context,
+														  pir_quant_query_size(so->hnsw.quant), false),
+										scratch);
 		pir_hnsw_search_init(&so->search, &so->hnsw, query, so->context,
 							 pir_hnsw_iterative_scan != PIR_ITERATIVE_OFF);
 		if (!so->flat)

@@ -12,6 +12,7 @@
 #include "base/pir_compat.h"
 #include "base/pir_error.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "storage/page_io.h"
 
 Buffer
@@ -52,6 +53,24 @@ pir_page_read(Relation index, BlockNumber blkno, int kinds, PirLock lock)
 	buf = ReadBuffer(index, blkno);
 	(void) pir_page_lock(index, buf, kinds, lock);
 	return buf;
+}
+
+void
+pir_page_lock_pair(Relation index, Buffer a, Buffer b, int kinds)
+{
+	Buffer		first = BufferGetBlockNumber(a) <= BufferGetBlockNumber(b) ? a : b;
+
+	(void) pir_page_lock(index, first, kinds, PIR_LOCK_EXCLUSIVE);
+	if (a != b)
+		(void) pir_page_lock(index, first == a ? b : a, kinds, PIR_LOCK_EXCLUSIVE);
+}
+
+void
+pir_page_unlock_pair(Buffer a, Buffer b)
+{
+	LockBuffer(a, BUFFER_LOCK_UNLOCK);
+	if (a != b)
+		LockBuffer(b, BUFFER_LOCK_UNLOCK);
 }
 
 void
@@ -188,4 +207,16 @@ pir_build_page_done(Buffer buf)
 {
 	MarkBufferDirty(buf);
 	UnlockReleaseBuffer(buf);
+}
+
+void
+pir_index_lock_training(Relation index)
+{
+	LockPage(index, PIR_META_BLKNO, ExclusiveLock);
+}
+
+void
+pir_index_unlock_training(Relation index)
+{
+	UnlockPage(index, PIR_META_BLKNO, ExclusiveLock);
 }

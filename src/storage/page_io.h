@@ -41,6 +41,13 @@ extern Page pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock);
  */
 extern bool pir_page_lock_if(Relation index, Buffer buf, int kinds, PirLock lock, Page *page);
 
+/*
+ * Lock two pinned pages exclusively, in ascending order of blocks; they may be
+ * the same one. pir_page_unlock_pair() undoes it.
+ */
+extern void pir_page_lock_pair(Relation index, Buffer a, Buffer b, int kinds);
+extern void pir_page_unlock_pair(Buffer a, Buffer b);
+
 extern void pir_page_unlock(Buffer buf);
 extern void pir_page_unpin(Buffer buf);
 
@@ -68,6 +75,15 @@ extern void pir_page_init(Page page, uint8 kind, uint32 logical);
 
 /* Declare the first 'bytes' of the content as used (sets pd_lower). */
 extern void pir_page_set_used(Page page, Size bytes);
+
+/*
+ * The training lock of an index: whoever changes what its node numbers mean
+ * holds it, and so does VACUUM while they might change. A heavyweight lock;
+ * waits are interruptible and deadlocks are detected. Never waited for with a
+ * content lock held.
+ */
+extern void pir_index_lock_training(Relation index);
+extern void pir_index_unlock_training(Relation index);
 
 /* Blocks of the index file now. */
 extern BlockNumber pir_page_count(Relation index);

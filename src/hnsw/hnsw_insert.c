@@ -1,0 +1,719 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_insert.c
+ *	  One row into the pages of an index, beside scans and other inserts.
+ *
+ * Flat state: one atomic change {meta, code page}. Graph state:
+ *
+ *	  1. search on codes, choose neighbours (share locks, one page at a time);
+ *	  2. one atomic change {meta, code page, list page}: the node with its own
+ *		 list. From here on its edges lead out, none leads in;
+ *	  3. per neighbour one atomic change {list page}: the edge back.
+ *
+ * A crash or error between these leaves a node that is not (or hardly) found,
+ * whose row never committed; VACUUM removes it. See README.md sections 4, 6
+ * and 8.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/pir_compat.h"
+#include "base/pir_error.h"
+#include "base/pir_memory.h"
+#include "hnsw/hnsw_private.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* How often to choose anew when another backend changes a list under us. */
+#define ADD_EDGE_ATTEMPTS	4
+
+/* --- slots --- */
+
+/* Write the parts of an item that do not fit the first page of its node. */
+static void
+write_chunks(PirHnswIndex *hnsw, uint32 nid, const uint8 *item)
+{
+	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+	uint32		logical = pir_hnsw_code_page(head, nid);
+
+	for (Size done = PIR_HNSW_CHUNK; done < head->item_size; done += PIR_HNSW_CHUNK)
+	{
+		Size		count = Min(PIR_HNSW_CHUNK, head->item_size - done);
+		Buffer		buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, ++logical);
+		PirWal		wal;
+		Page		page;
+
+		pir_page_lock(hnsw->rel, buf, PIR_PAGE_CODE, PIR_LOCK_EXCLUSIVE);
+		pir_wal_begin(&wal, hnsw->rel);
+		page = pir_wal_page(&wal, buf);
+		memcpy(pir_page_content(page), item + done, count);
+		pir_page_set_used(page, count);
+		pir_wal_finish(&wal);
+		pir_page_release(buf);
+	}
+}
+
+/*
+ * Choose the slot for a new node: the first free one, else the next unused,
+ * adding pages as needed.
+ * Locks: caller holds 'metabuf' exclusively and no other content lock.
+ */
+static uint32
+choose_slot(PirHnswIndex *hnsw, Buffer metabuf, bool with_list)
+{
+	PirHnswMetaOnPage *meta = (PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf));
+	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+	uint32		nid = meta->free_node;
+
+	if (nid == PIR_NID_NONE)
+	{
+		nid = meta->nnodes;
+		if (nid >= PIR_NID_NONE - 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("index \"%s\" cannot have more than %u nodes",
+							RelationGetRelationName(hnsw->rel), PIR_NID_NONE - 1)));
+		while (meta->head.tables[PIR_TABLE_CODE].npages <
+			   pir_hnsw_code_page(head, nid) + head->pages_per_node)
+			pir_table_append(hnsw->store, metabuf, PIR_TABLE_CODE, PIR_PAGE_CODE);
+		if (with_list &&
+			meta->head.tables[PIR_TABLE_LIST].npages <= pir_hnsw_list_page(head, nid))
+			pir_table_append(hnsw->store, metabuf, PIR_TABLE_LIST, PIR_PAGE_LIST);
+	}
+	pir_store_sync(hnsw->store, &meta->head);
+	return nid;
+}
+
+/*
+ * Take the chosen slot off the chain of free ones, or count it as used, in
+ * the WAL copies of the meta page and of its code page.
+ */
+static PirHnswNodeOnPage *
+take_slot(PirHnswIndex *hnsw, PirHnswMetaOnPage *meta, Page page, uint32 nid, BlockNumber blkno)
+{
+	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+	PirHnswNodeOnPage *node = pir_hnsw_node_at(head, page, nid);
+	uint32		slot = nid % head->nodes_per_page;
+
+	if (nid == meta->free_node)
+	{
+		if (node->state != PIR_NODE_FREE)
+			pir_report_corrupted(hnsw->rel, blkno, "node %u is in the chain of free slots but has state %u",
+								 nid, node->state);
+		meta->free_node = node->link;
+		meta->nfree_nodes--;
+	}
+	else
+	{
+		meta->nnodes = nid + 1;
+		pir_page_special(page)->nslots = Max(pir_page_special(page)->nslots, slot + 1);
+		pir_page_set_used(page, Min((Size) pir_page_special(page)->nslots * head->node_size,
+									PIR_PAGE_CAPACITY));
+	}
+	return node;
+}
+
+static void
+fill_node(const PirMetaHeadOnPage *head, PirHnswNodeOnPage *node, const void *item, ItemPointer tid)
+{
+	node->state = PIR_NODE_LIVE;
+	node->tid = *tid;
+	node->link = PIR_NID_NONE;
+	memcpy(node->item, item,
+		   head->pages_per_node > 1 ? PIR_HNSW_CHUNK : head->item_size);
+}
+
+/* --- flat state --- */
+
+typedef enum FlatResult
+{
+	FLAT_DONE,
+	FLAT_FULL,					/* rows enough to train */
+	FLAT_CHANGED				/* the index is no longer what we opened */
+} FlatResult;
+
+static FlatResult
+insert_flat(PirHnswIndex *hnsw, const void *item, ItemPointer tid)
+{
+	Buffer		metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
+	PirHnswMetaOnPage *meta = (PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf));
+	PirWal		wal;
+	Buffer		buf;
+	Page		page;
+	uint32		nid;
+
+	if (meta->head.epoch != hnsw->meta.head.epoch)
+	{
+		pir_page_release(metabuf);
+		return FLAT_CHANGED;
+	}
+	if (meta->nlive >= PIR_HNSW_TRAIN_ROWS)
+	{
+		pir_page_release(metabuf);
+		return FLAT_FULL;
+	}
+
+	nid = choose_slot(hnsw, metabuf, false);
+	if (hnsw->meta.head.pages_per_node > 1)
+		write_chunks(hnsw, nid, item);
+	buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, pir_hnsw_code_page(&hnsw->meta.head, nid));
+	pir_page_lock(hnsw->rel, buf, PIR_PAGE_CODE, PIR_LOCK_EXCLUSIVE);
+
+	pir_wal_begin(&wal, hnsw->rel);
+	meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
+	page = pir_wal_page(&wal, buf);
+	fill_node(&hnsw->meta.head, take_slot(hnsw, meta, page, nid, pir_page_blkno(buf)), item, tid);
+	meta->nlive++;
+	pir_wal_finish(&wal);
+
+	pir_page_release(buf);
+	pir_page_release(metabuf);
+	return FLAT_DONE;
+}
+
+/* --- graph state: duplicates --- */
+
+/*
+ * Add a heap row to a node with the same code. False if the node is no longer
+ * live. See README.md, "Duplicates", for the protocol.
+ */
+static bool
+append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, ItemPointer tid)
+{
+	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+
+	for (;;)
+	{
+		Buffer		metabuf;
+		Buffer		owner_buf;
+		Buffer		buf;
+		Page		page;
+		PirHnswNodeOnPage *node;
+		PirHnswTidsOnPage *tids;
+		PirHnswMetaOnPage *meta;
+		PirWal		wal;
+		uint32		first;
+		uint32		nid;
+
+		CHECK_FOR_INTERRUPTS();
+
+		/* the owner's own place may be empty */
+		page = pir_hnsw_lock_node(hnsw, pins, owner, PIR_LOCK_EXCLUSIVE, &owner_buf);
+		node = pir_hnsw_node_at(head, page, owner);
+		if (node->state != PIR_NODE_LIVE)
+		{
+			pir_page_unlock(owner_buf);
+			return false;
+		}
+		if (!ItemPointerIsValid(&node->tid))
+		{
+			pir_wal_begin(&wal, hnsw->rel);
+			pir_hnsw_node_at(head, pir_wal_page(&wal, owner_buf), owner)->tid = *tid;
+			pir_wal_finish(&wal);
+			pir_page_unlock(owner_buf);
+			return true;
+		}
+		first = node->link;
+		pir_page_unlock(owner_buf);
+
+		/* room in the first TIDS node? */
+		if (first != PIR_NID_NONE)
+		{
+			bool		added = false;
+			bool		valid;
+
+			buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, pir_hnsw_code_page(head, first));
+			pir_page_lock_pair(hnsw->rel, owner_buf, buf, PIR_PAGE_CODE);
+			node = pir_hnsw_node_at(head, pir_page_of(owner_buf), owner);
+			tids = (PirHnswTidsOnPage *) pir_hnsw_node_at(head, pir_page_of(buf), first);
+			valid = node->state == PIR_NODE_LIVE && node->link == first &&
+				tids->state == PIR_NODE_TIDS && tids->owner == owner;
+			if (valid && tids->ntids < PIR_HNSW_TIDS_CAPACITY(head->node_size))
+			{
+				pir_wal_begin(&wal, hnsw->rel);
+				tids = (PirHnswTidsOnPage *) pir_hnsw_node_at(head, pir_wal_page(&wal, buf), first);
+				tids->tids[tids->ntids++] = *tid;
+				pir_wal_finish(&wal);
+				added = true;
+			}
+			pir_page_unlock_pair(owner_buf, buf);
+			pir_page_unpin(buf);
+			if (added)
+				return true;
+			if (!valid)
+				continue;
+		}
+
+		/* a new TIDS node at the head of the chain */
+		metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
+		nid = choose_slot(hnsw, metabuf, true);
+		buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, pir_hnsw_code_page(head, nid));
+		pir_page_lock_pair(hnsw->rel, owner_buf, buf, PIR_PAGE_CODE);
+		node = pir_hnsw_node_at(head, pir_page_of(owner_buf), owner);
+		if (node->state != PIR_NODE_LIVE || node->link != first)
+		{
+			/* changed meanwhile: look again */
+			pir_page_unlock_pair(owner_buf, buf);
+			pir_page_unpin(buf);
+			pir_page_release(metabuf);
+			continue;
+		}
+		pir_wal_begin(&wal, hnsw->rel);
+		meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
+		page = pir_wal_page(&wal, buf);
+		tids = (PirHnswTidsOnPage *) take_slot(hnsw, meta, page, nid, pir_page_blkno(buf));
+		tids->state = PIR_NODE_TIDS;
+		tids->ntids = 1;
+		tids->owner = owner;
+		tids->next = first;
+		tids->tids[0] = *tid;
+		if (buf != owner_buf)
+			page = pir_wal_page(&wal, owner_buf);
+		pir_hnsw_node_at(head, page, owner)->link = nid;
+		pir_wal_finish(&wal);
+		pir_page_unlock_pair(owner_buf, buf);
+		pir_page_unpin(buf);
+		pir_page_release(metabuf);
+		return true;
+	}
+}
+
+/* --- graph state: edges --- */
+
+bool
+pir_hnsw_copy_item(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, void *item)
+{
+	Buffer		buf;
+	Page		page = pir_hnsw_lock_node(hnsw, pins, nid, PIR_LOCK_SHARE, &buf);
+	bool		live = pir_hnsw_node_at(&hnsw->meta.head, page, nid)->state == PIR_NODE_LIVE;
+
+	if (live)
+	{
+		const void *found = pir_hnsw_item(hnsw, page, nid, item);
+
+		if (found != item)
+			memcpy(item, found, hnsw->meta.head.item_size);
+	}
+	pir_page_unlock(buf);
+	return live;
+}
+
+/*
+ * A full list and one more edge: choose which to keep. Writes the new list to
+ * edges[] and returns its length, or -1 if the new edge is not in it.
+ * Memory: leaves its work in the current memory context.
+ */
+static int
+choose_edges(PirHnswIndex *hnsw, PirPins *pins, const void *from_item, uint32 *edges, int nedges,
+			 uint32 new_edge, const void *to_item)
+{
+	Size		item_size = TYPEALIGN(16, hnsw->meta.head.item_size);
+	PirHnswCandidate *cands = palloc((nedges + 1) * sizeof(PirHnswCandidate));
+	char	   *items = pir_alloc_aligned(CurrentMemoryContext, pir_size_mul(nedges, item_size), false);
+	int			n = 0;
+	int			result = -1;
+
+	for (int i = 0; i < nedges; i++)
+	{
+		char	   *item = items + i * item_size;
+
+		/* edges to what is not live go first of all */
+		if (!pir_hnsw_copy_item(hnsw, pins, PIR_EDGE_NODE(edges[i]), item))
+			continue;
+		cands[n].node = edges[i];
+		cands[n].item = item;
+		cands[n].dist = pir_quant_code_distance(hnsw->quant, from_item, item);
+		n++;
+	}
+	cands[n].node = new_edge;
+	cands[n].item = to_item;
+	cands[n].dist = pir_quant_code_distance(hnsw->quant, from_item, to_item);
+	n++;
+	if (n > (int) hnsw->cap)
+		n = pir_hnsw_select(hnsw->quant, cands, n, hnsw->cap,
+							pir_alloc_aligned(CurrentMemoryContext,
+											  pir_hnsw_select_scratch_size(hnsw->quant, n), false));
+	for (int i = 0; i < n; i++)
+	{
+		edges[i] = cands[i].node;
+		if (edges[i] == new_edge)
+			result = n;
+	}
+	return result;
+}
+
+bool
+pir_hnsw_add_edge(PirHnswIndex *hnsw, PirPins *pins, uint32 from, const void *from_item,
+				  uint32 to, const void *to_item, bool anchor, int max_anchors)
+{
+	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+	uint32		new_edge = to | (anchor ? PIR_EDGE_ANCHOR : 0);
+
+	for (int attempt = 0; attempt < ADD_EDGE_ATTEMPTS; attempt++)
+	{
+		uint32		seen[2 * PIR_HNSW_MAX_M];
+		uint32		edges[2 * PIR_HNSW_MAX_M + 1];
+		uint8		flags;
+		int			nseen = pir_hnsw_read_list(hnsw, pins, from, seen, &flags);
+		int			n = nseen;
+		int			nanchors = 0;
+		Buffer		buf;
+		Page		page;
+		PirHnswListOnPage *list;
+		PirWal		wal;
+
+		if (flags & PIR_LIST_DEAD)
+			return false;
+		memcpy(edges, seen, nseen * sizeof(uint32));
+		for (int i = 0; i < nseen; i++)
+		{
+			if (PIR_EDGE_NODE(seen[i]) == to)
+			{
+				/* there already (a stale edge, or another's repair) */
+				if (!anchor)
+					return true;
+				edges[i] = edges[--n];
+				nanchors--;		/* whatever it was, it is counted below */
+				nanchors += (seen[i] & PIR_EDGE_ANCHOR) != 0 ? 0 : 1;
+			}
+			if (seen[i] & PIR_EDGE_ANCHOR)
+				nanchors++;
+		}
+		if (anchor && nanchors >= max_anchors)
+			return false;
+
+		if (n < (int) hnsw->cap)
+			edges[n++] = new_edge;
+		else
+		{
+			n = choose_edges(hnsw, pins, from_item, edges, n, new_edge, to_item);
+			if (n < 0)
+				return false;
+		}
+
+		page = pir_hnsw_lock_list(hnsw, pins, from, PIR_LOCK_EXCLUSIVE, &buf);
+		list = pir_hnsw_list_at(head, page, from);
+		if (list->flags == flags && list->nedges == nseen &&
+			memcmp(list->edges, seen, nseen * sizeof(uint32)) == 0)
+		{
+			pir_wal_begin(&wal, hnsw->rel);
+			list = pir_hnsw_list_at(head, pir_wal_page(&wal, buf), from);
+			memcpy(list->edges, edges, n * sizeof(uint32));
+			if (n < nseen)
+				memset(list->edges + n, 0, (nseen - n) * sizeof(uint32));
+			list->nedges = n;
+			list->nfull = Max(list->nfull, n);
+			pir_wal_finish(&wal);
+			pir_page_unlock(buf);
+			return true;
+		}
+		pir_page_unlock(buf);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
+}
+
+/* --- entry layer --- */
+
+void
+pir_hnsw_put_entry(PirHnswIndex *hnsw, Buffer metabuf, uint32 slot, uint32 nid, const void *item)
+{
+	PirHnswMetaOnPage *meta = (PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf));
+	bool		has_items;
+	Size		stride = pir_hnsw_entry_stride(&hnsw->meta.head, &has_items);
+	uint32		per_page = PIR_PAGE_CAPACITY / stride;
+	bool		append = slot >= meta->nentries;
+	BlockNumber blkno = meta->entry;
+	Buffer		buf = InvalidBuffer;
+	Buffer		prev = InvalidBuffer;
+	PirHnswEntryOnPage *entry;
+	PirWal		wal;
+	Page		page;
+
+	if (append)
+		slot = meta->nentries;
+
+	/* walk to the page of the slot */
+	for (uint32 i = 0; i < slot / per_page; i++)
+	{
+		BlockNumber next;
+
+		buf = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_SHARE);
+		next = pir_page_special(pir_page_of(buf))->next;
+		pir_page_release(buf);
+		if (next == InvalidBlockNumber && append)
+			break;
+		blkno = next;
+	}
+
+	if (append && slot % per_page == 0)
+	{
+		if (slot > 0)
+			prev = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_EXCLUSIVE);
+		pir_wal_begin(&wal, hnsw->rel);
+		meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
+		buf = pir_page_alloc(hnsw->rel, &meta->head);
+		page = pir_wal_new_page(&wal, buf, PIR_PAGE_ENTRY, slot / per_page);
+		if (prev != InvalidBuffer)
+			pir_page_special(pir_wal_page(&wal, prev))->next = pir_page_blkno(buf);
+		else
+			meta->entry = pir_page_blkno(buf);
+	}
+	else
+	{
+		buf = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_EXCLUSIVE);
+		pir_wal_begin(&wal, hnsw->rel);
+		meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
+		page = pir_wal_page(&wal, buf);
+	}
+
+	entry = (PirHnswEntryOnPage *) (pir_page_content(page) + (slot % per_page) * stride);
+	entry->nid = nid;
+	if (has_items)
+		memcpy(entry->item, item, hnsw->meta.head.item_size);
+	if (append)
+	{
+		meta->nentries++;
+		pir_page_special(page)->nslots = slot % per_page + 1;
+		pir_page_set_used(page, pir_page_special(page)->nslots * stride);
+	}
+	if (slot == 0)
+		meta->root = nid;
+	pir_wal_finish(&wal);
+
+	pir_page_release(buf);
+	if (prev != InvalidBuffer)
+		pir_page_release(prev);
+}
+
+/*
+ * Keep the entry layer a uniform sample (reservoir sampling, Vitter's
+ * algorithm R): the layer grows with the index, and in a full layer a new
+ * node takes the place of a random one, except of the root in slot 0.
+ */
+static void
+sample_entry(PirHnswIndex *hnsw, uint32 nid, const void *item, uint32 nlive)
+{
+	uint32		target = pir_hnsw_entry_target(nlive, hnsw->meta.head.item_size);
+	uint32		slot = pir_random_below(Max(nlive, 2));
+	Buffer		metabuf;
+	PirHnswMetaOnPage *meta;
+
+	if (hnsw->meta.nentries >= target && slot >= hnsw->meta.nentries)
+		return;
+
+	metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
+	meta = (PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf));
+	if (meta->nentries < target)
+		pir_hnsw_put_entry(hnsw, metabuf, meta->nentries, nid, item);
+	else if (slot > 0 && slot < meta->nentries)
+		pir_hnsw_put_entry(hnsw, metabuf, slot, nid, item);
+	pir_page_release(metabuf);
+}
+
+/* --- graph state: the insert --- */
+
+/* Write the node and its own list: one atomic change. Returns its nid. */
+static uint32
+write_node(PirHnswIndex *hnsw, const void *item, ItemPointer tid,
+		   const PirHnswCandidate *chosen, int nchosen, uint32 *nlive)
+{
+	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+	Buffer		metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
+	uint32		nid = choose_slot(hnsw, metabuf, true);
+	uint32		list_slot = nid % head->lists_per_page;
+	Buffer		buf;
+	Buffer		list_buf;
+	PirHnswMetaOnPage *meta;
+	PirHnswListOnPage *list;
+	PirWal		wal;
+	Page		page;
+
+	if (head->pages_per_node > 1)
+		write_chunks(hnsw, nid, item);
+	buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, pir_hnsw_code_page(head, nid));
+	list_buf = pir_table_pin(hnsw->store, PIR_TABLE_LIST, pir_hnsw_list_page(head, nid));
+	pir_page_lock(hnsw->rel, buf, PIR_PAGE_CODE, PIR_LOCK_EXCLUSIVE);
+	pir_page_lock(hnsw->rel, list_buf, PIR_PAGE_LIST, PIR_LOCK_EXCLUSIVE);
+
+	pir_wal_begin(&wal, hnsw->rel);
+	meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
+	page = pir_wal_page(&wal, buf);
+	fill_node(head, take_slot(hnsw, meta, page, nid, pir_page_blkno(buf)), item, tid);
+	*nlive = ++meta->nlive;
+
+	page = pir_wal_page(&wal, list_buf);
+	if (list_slot >= pir_page_special(page)->nslots)
+	{
+		pir_page_special(page)->nslots = list_slot + 1;
+		pir_page_set_used(page, (Size) (list_slot + 1) * head->list_size);
+	}
+	list = pir_hnsw_list_at(head, page, nid);
+	memset(list, 0, head->list_size);
+	list->nedges = nchosen;
+	list->nfull = nchosen;
+	for (int i = 0; i < nchosen; i++)
+		list->edges[i] = chosen[i].node;
+	pir_wal_finish(&wal);
+
+	pir_page_release(list_buf);
+	pir_page_release(buf);
+	pir_page_release(metabuf);
+	return nid;
+}
+
+/* Make every neighbour know the new node; one of the edges is its anchor. */
+static void
+link_back(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, const void *item,
+		  const PirHnswCandidate *cands, int nchosen, int ncands)
+{
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "piramid link back",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(work);
+	int			anchored = -1;
+
+	/*
+	 * The anchor comes first, so that the time in which nobody leads to the
+	 * node is short. Half of a list may be anchors; if no chosen neighbour
+	 * has room, any other candidate will do, and then any list at all.
+	 */
+	for (int limit = hnsw->cap / 2; anchored < 0 && limit <= (int) hnsw->cap; limit += hnsw->cap - hnsw->cap / 2)
+	{
+		for (int i = 0; i < ncands && anchored < 0; i++)
+		{
+			if (pir_hnsw_add_edge(hnsw, pins, cands[i].node, cands[i].item, nid, item, true, limit))
+				anchored = i;
+			MemoryContextReset(work);
+		}
+	}
+	for (int i = 0; i < nchosen; i++)
+	{
+		if (i != anchored)
+			(void) pir_hnsw_add_edge(hnsw, pins, cands[i].node, cands[i].item, nid, item, false, 0);
+		MemoryContextReset(work);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(work);
+}
+
+static void
+insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointer tid, void *scratch)
+{
+	Size		item_size = TYPEALIGN(16, hnsw->meta.head.item_size);
+	PirHnswSearch search;
+	PirQuantQuery *query;
+	PirHnswCandidate *cands;
+	char	   *items;
+	int			ncands = 0;
+	int			nchosen;
+	uint32		nid;
+	uint32		nlive;
+
+	query = pir_quant_prepare_query(hnsw->quant, input,
+									pir_alloc_aligned(CurrentMemoryContext,
+													  pir_quant_query_size(hnsw->quant), false),
+									scratch);
+	pir_hnsw_search_init(&search, hnsw, query, CurrentMemoryContext, false);
+	pir_hnsw_search_run(&search, pir_hnsw_ef_construction(hnsw->rel));
+	pir_hnsw_search_sort(&search);
+
+	/* copies of the candidates, as long as they are live */
+	cands = palloc(Max(search.nbest, 1) * sizeof(PirHnswCandidate));
+	items = pir_alloc_aligned(CurrentMemoryContext,
+							  pir_size_mul(Max(search.nbest, 1), item_size), false);
+	for (int i = 0; i < search.nbest; i++)
+	{
+		const PirHnswFound *found = &search.found[search.best[i]];
+		char	   *copy = items + ncands * item_size;
+
+		if (!pir_hnsw_copy_item(hnsw, &search.pins, found->nid, copy))
+			continue;
+		if (memcmp(copy, item, hnsw->meta.head.item_size) == 0 &&
+			append_tid(hnsw, &search.pins, found->nid, tid))
+		{
+			pir_hnsw_search_unpin(&search);
+			return;
+		}
+		cands[ncands].node = found->nid;
+		cands[ncands].item = copy;
+		cands[ncands].dist = pir_quant_code_distance(hnsw->quant, item, copy);
+		ncands++;
+	}
+
+	/* chosen ones first, the others behind them */
+	nchosen = pir_hnsw_select(hnsw->quant, cands, ncands, hnsw->meta.head.m,
+							  pir_alloc_aligned(CurrentMemoryContext,
+												pir_hnsw_select_scratch_size(hnsw->quant, ncands), false));
+	nid = write_node(hnsw, item, tid, cands, nchosen, &nlive);
+	if (ncands > 0)
+	{
+		link_back(hnsw, &search.pins, nid, item, cands, nchosen, ncands);
+		sample_entry(hnsw, nid, item, nlive);
+	}
+	else
+	{
+		/* nothing alive was found: the node starts a graph of its own */
+		Buffer		metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
+
+		pir_hnsw_put_entry(hnsw, metabuf, 0, nid, item);
+		pir_page_release(metabuf);
+	}
+	pir_hnsw_search_unpin(&search);
+}
+
+void
+pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, ItemPointer tid)
+{
+	for (;;)
+	{
+		void	   *scratch = pir_alloc_aligned(CurrentMemoryContext,
+												pir_quant_scratch_size(hnsw->quant), false);
+		void	   *item = pir_alloc_aligned(CurrentMemoryContext, hnsw->meta.head.item_size, true);
+		Relation	index = hnsw->rel;
+
+		pir_quant_encode(hnsw->quant, input, item, scratch);
+		if (hnsw->meta.state == PIR_HNSW_GRAPH)
+		{
+			insert_graph(hnsw, input, item, tid, scratch);
+			return;
+		}
+		switch (insert_flat(hnsw, item, tid))
+		{
+			case FLAT_DONE:
+				return;
+			case FLAT_FULL:
+				pir_hnsw_train(index, heap);
+				break;
+			case FLAT_CHANGED:
+				break;
+		}
+		pir_hnsw_close(hnsw);
+		pir_hnsw_open(hnsw, index);
+	}
+}
+
+bool
+pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
+				Relation heap, IndexUniqueCheck unique, bool unchanged, IndexInfo *info)
+{
+	MemoryContext context;
+	MemoryContext old;
+	PirHnswIndex hnsw;
+	void	   *input;
+
+	if (isnull[0])
+		return false;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "piramid hnsw insert",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	pir_hnsw_open(&hnsw, index);
+	input = pir_alloc_aligned(context, pir_value_input_size(&hnsw.value), true);
+	if (pir_value_input(&hnsw.value, values[0], input))
+		pir_hnsw_insert_input(&hnsw, heap, input, tid);
+	pir_hnsw_close(&hnsw);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return false;
+}

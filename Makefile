@@ -25,9 +25,6 @@ OBJS_vector = src/vector/vector_agg.o src/vector/vector_cast.o \
 	src/vector/vector_literal.o src/vector/vector_number.o \
 	src/vector/vector_ops.o src/vector/sparsevec_cast.o \
 	src/vector/sparsevec_io.o src/vector/sparsevec_ops.o
-OBJS_storage = src/storage/page_check.o src/storage/page_heap.o src/storage/page_io.o \
-	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
-	src/storage/page_table.o src/storage/page_wal.o
 OBJS_am = src/am/am_kind.o src/am/am_rerank.o
 OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_insert.o src/hnsw/hnsw_node.o \
 	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o

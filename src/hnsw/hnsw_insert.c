@@ -81,7 +81,7 @@ choose_slot(PirHnswIndex *hnsw, Buffer metabuf, bool with_list)
 			meta->head.tables[PIR_TABLE_LIST].npages <= pir_hnsw_list_page(head, nid))
 			pir_table_append(hnsw->store, metabuf, PIR_TABLE_LIST, PIR_PAGE_LIST);
 	}
-	pir_store_sync(hnsw->store, &meta->head);
+	(void) pir_store_sync(hnsw->store, &meta->head);
 	return nid;
 }
 

@@ -75,13 +75,16 @@ pir_hnsw_value_info(const PirHnswMetaOnPage *meta, PirValueInfo *info)
 void
 pir_hnsw_open(PirHnswIndex *hnsw, Relation index)
 {
-	Buffer		buf = pir_meta_read(index, PIR_KIND_HNSW, PIR_LOCK_SHARE);
-
 	hnsw->rel = index;
-	memcpy(&hnsw->meta, pir_page_content(pir_page_of(buf)), sizeof(PirHnswMetaOnPage));
-	pir_page_release(buf);
+	do
+	{
+		Buffer		buf = pir_meta_read(index, PIR_KIND_HNSW, PIR_LOCK_SHARE);
 
-	hnsw->store = pir_store_open(index, &hnsw->meta.head);
+		memcpy(&hnsw->meta, pir_page_content(pir_page_of(buf)), sizeof(PirHnswMetaOnPage));
+		pir_page_release(buf);
+		hnsw->store = pir_store_open(index, &hnsw->meta.head);
+	} while (hnsw->store == NULL);
+
 	if (hnsw->store->kind_data == NULL)
 	{
 		MemoryContext context = hnsw->store->context;

@@ -222,6 +222,13 @@ extern void pir_hnsw_search_error(PirHnswSearch *search, int i);
 extern void pir_hnsw_search_unpin(PirHnswSearch *search);
 
 /* --- hnsw_build.c --- */
+
+/* Phases of a build, as pg_stat_progress_create_index shows them */
+#define PIR_HNSW_PHASE_SAMPLE	2	/* 1 is core's "initializing" */
+#define PIR_HNSW_PHASE_LOAD		3
+#define PIR_HNSW_PHASE_GRAPH	4
+#define PIR_HNSW_PHASE_WRITE	5
+
 extern IndexBuildResult *pir_hnsw_build(Relation heap, Relation index, IndexInfo *info);
 extern void pir_hnsw_build_empty(Relation index);
 
@@ -279,6 +286,12 @@ typedef struct PirHnswOptions
 	int			quantizer;		/* PirQuantId, or -1 for auto */
 	int			bits;			/* 0 = the quantizer's default */
 } PirHnswOptions;
+
+/*
+ * Fill in the identity of a new index from its options and operator class;
+ * checks all of them.
+ */
+extern void pir_hnsw_identity(Relation index, PirMetaHeadOnPage *head);
 
 extern int	pir_hnsw_m(Relation index);
 extern int	pir_hnsw_ef_construction(Relation index);

@@ -91,6 +91,13 @@ pir_page_release(Buffer buf)
 	UnlockReleaseBuffer(buf);
 }
 
+void
+pir_page_dirty_release(Buffer buf)
+{
+	MarkBufferDirty(buf);
+	UnlockReleaseBuffer(buf);
+}
+
 Page
 pir_page_of(Buffer buf)
 {
@@ -191,22 +198,22 @@ pir_page_prefetch(Relation index, BlockNumber blkno)
 }
 
 Buffer
-pir_build_page(Relation index, ForkNumber fork, BlockNumber blkno, uint8 kind, uint32 logical)
+pir_page_new(Relation index, ForkNumber fork, BlockNumber blkno)
 {
-	Buffer		buf = ReadBufferExtended(index, fork, P_NEW, RBM_ZERO_AND_LOCK, NULL);
+	Buffer		buf;
 
+	/*
+	 * The file may be longer than what is in use, if a crash or error came
+	 * between extending it and the record that would have linked the page.
+	 */
+	if (blkno < RelationGetNumberOfBlocksInFork(index, fork))
+		return ReadBufferExtended(index, fork, blkno, RBM_ZERO_AND_LOCK, NULL);
+
+	buf = ReadBufferExtended(index, fork, P_NEW, RBM_ZERO_AND_LOCK, NULL);
 	if (BufferGetBlockNumber(buf) != blkno)
 		elog(ERROR, "index \"%s\" was extended to block %u while %u was expected",
 			 RelationGetRelationName(index), BufferGetBlockNumber(buf), blkno);
-	pir_page_init(BufferGetPage(buf), kind, logical);
 	return buf;
-}
-
-void
-pir_build_page_done(Buffer buf)
-{
-	MarkBufferDirty(buf);
-	UnlockReleaseBuffer(buf);
 }
 
 void

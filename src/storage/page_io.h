@@ -54,6 +54,12 @@ extern void pir_page_unpin(Buffer buf);
 /* Unlock and unpin. */
 extern void pir_page_release(Buffer buf);
 
+/*
+ * Mark dirty, unlock and unpin: for pages of a build in progress, which are
+ * logged at its end. All other changes go through page_wal.h.
+ */
+extern void pir_page_dirty_release(Buffer buf);
+
 extern Page pir_page_of(Buffer buf);
 extern BlockNumber pir_page_blkno(Buffer buf);
 
@@ -92,13 +98,12 @@ extern BlockNumber pir_page_count(Relation index);
 extern void pir_page_prefetch(Relation index, BlockNumber blkno);
 
 /*
- * While an index is built nobody else sees its pages: append block blkno
- * (which must be the end of the fork), initialised, to fill in place.
- * pir_build_page_done() marks it dirty and releases it; WAL comes at the end,
- * by pir_wal_log_build().
+ * Pin and exclusively lock block blkno of a fork for a new page, contents
+ * zero: an unused block if the file reaches so far, else the file is extended
+ * by it.
+ * Locks: the caller must be the only one who extends the fork (README.md
+ * section 6).
  */
-extern Buffer pir_build_page(Relation index, ForkNumber fork, BlockNumber blkno,
-							 uint8 kind, uint32 logical);
-extern void pir_build_page_done(Buffer buf);
+extern Buffer pir_page_new(Relation index, ForkNumber fork, BlockNumber blkno);
 
 #endif							/* PIR_PAGE_IO_H */

@@ -110,19 +110,7 @@ pir_page_alloc(Relation index, PirMetaHeadOnPage *meta)
 				 errmsg("index \"%s\" cannot have more than %u blocks",
 						RelationGetRelationName(index), MaxBlockNumber)));
 
-	/*
-	 * The file may be longer than what is in use, if a crash or error came
-	 * between extending it and the record that would have linked the page.
-	 */
-	if (meta->nblocks < RelationGetNumberOfBlocks(index))
-		buf = ReadBufferExtended(index, MAIN_FORKNUM, meta->nblocks, RBM_ZERO_AND_LOCK, NULL);
-	else
-	{
-		buf = ReadBufferExtended(index, MAIN_FORKNUM, P_NEW, RBM_ZERO_AND_LOCK, NULL);
-		if (BufferGetBlockNumber(buf) != meta->nblocks)
-			elog(ERROR, "index \"%s\" was extended to block %u while %u was expected",
-				 RelationGetRelationName(index), BufferGetBlockNumber(buf), meta->nblocks);
-	}
+	buf = pir_page_new(index, MAIN_FORKNUM, meta->nblocks);
 	meta->nblocks++;
 	return buf;
 }

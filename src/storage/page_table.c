@@ -164,7 +164,11 @@ pir_store_open(Relation index, const PirMetaHeadOnPage *head)
 	store->refcount++;
 	store->index = index;
 	store->last_used = ++store_clock;
-	pir_store_sync(store, head);
+	if (!pir_store_sync(store, head))
+	{
+		pir_store_close(store);
+		return NULL;
+	}
 	return store;
 }
 
@@ -213,7 +217,40 @@ grow_cache(PirStore *store, PirTableCache *cache, uint32 npages, uint32 ndirs)
 	}
 }
 
-static void
+/* Is this store's epoch over? Locks: share-locks block 0. */
+static bool
+epoch_changed(PirStore *store)
+{
+	Buffer		meta = pir_meta_read(store->index, store->kind, PIR_LOCK_SHARE);
+	uint32		epoch = pir_meta_head(BufferGetPage(meta))->epoch;
+
+	pir_page_release(meta);
+	return epoch != store->epoch;
+}
+
+/*
+ * Share-lock a page-table page. InvalidBuffer if it has become something else
+ * because the epoch changed.
+ */
+static Buffer
+read_dir(PirStore *store, BlockNumber blkno)
+{
+	Buffer		buf;
+	Page		page;
+
+	if (blkno == InvalidBlockNumber)
+		pir_report_corrupted(store->index, PIR_META_BLKNO, "a page table ends too early");
+	buf = pir_page_pin(store->index, blkno);
+	if (likely(pir_page_lock_if(store->index, buf, PIR_PAGE_TABLE, PIR_LOCK_SHARE, &page)))
+		return buf;
+	pir_page_unpin(buf);
+
+	if (!epoch_changed(store))
+		pir_report_corrupted(store->index, blkno, "page is no page-table page");
+	return InvalidBuffer;
+}
+
+static bool
 sync_table(PirStore *store, int t, const PirTableOnPage *table)
 {
 	PirTableCache *cache = &store->tables[t];
@@ -221,7 +258,7 @@ sync_table(PirStore *store, int t, const PirTableOnPage *table)
 	uint32		ndirs = npages / PIR_TABLE_FANOUT + (npages % PIR_TABLE_FANOUT != 0);
 
 	if (npages <= cache->npages)
-		return;
+		return true;
 
 	grow_cache(store, cache, npages, ndirs);
 	while (cache->npages < npages)
@@ -241,19 +278,30 @@ sync_table(PirStore *store, int t, const PirTableOnPage *table)
 			blkno = table->first;
 		else
 		{
-			buf = pir_page_read(store->index, cache->dirs[dir - 1], PIR_PAGE_TABLE, PIR_LOCK_SHARE);
+			buf = read_dir(store, cache->dirs[dir - 1]);
+			if (buf == InvalidBuffer)
+				return false;
 			blkno = pir_page_special(BufferGetPage(buf))->next;
 			pir_page_release(buf);
 		}
 
-		buf = pir_page_read(store->index, blkno, PIR_PAGE_TABLE, PIR_LOCK_SHARE);
+		buf = read_dir(store, blkno);
+		if (buf == InvalidBuffer)
+			return false;
 		page = BufferGetPage(buf);
 		if (pir_page_special(page)->logical != dir ||
 			pir_page_special(page)->nslots < end - first)
+		{
+			uint32		logical = pir_page_special(page)->logical;
+			uint32		nslots = pir_page_special(page)->nslots;
+
+			pir_page_release(buf);
+			if (epoch_changed(store))
+				return false;
 			pir_report_corrupted(store->index, blkno,
 								 "page-table page has number %u and %u entries instead of %u and at least %u",
-								 pir_page_special(page)->logical, pir_page_special(page)->nslots,
-								 dir, end - first);
+								 logical, nslots, dir, end - first);
+		}
 		if (dir >= cache->ndirs)
 			cache->dirs[cache->ndirs++] = blkno;
 		entries = (const BlockNumber *) pir_page_content(page);
@@ -264,13 +312,18 @@ sync_table(PirStore *store, int t, const PirTableOnPage *table)
 		}
 		pir_page_release(buf);
 	}
+	return true;
 }
 
-void
+bool
 pir_store_sync(PirStore *store, const PirMetaHeadOnPage *head)
 {
 	for (int t = 0; t < PIR_NTABLES; t++)
-		sync_table(store, t, &head->tables[t]);
+	{
+		if (!sync_table(store, t, &head->tables[t]))
+			return false;
+	}
+	return true;
 }
 
 BlockNumber
@@ -286,7 +339,8 @@ pir_table_block(PirStore *store, int table, uint32 logical)
 		pir_page_release(meta);
 		if (head.seed != store->seed || head.epoch != store->epoch)
 			return InvalidBlockNumber;
-		pir_store_sync(store, &head);
+		if (!pir_store_sync(store, &head))
+			return InvalidBlockNumber;
 		if (logical >= cache->npages)
 			return InvalidBlockNumber;
 	}
@@ -356,7 +410,7 @@ pir_table_append(PirStore *store, Buffer meta, int t, uint8 kind)
 	Page		page;
 	uint32		logical;
 
-	pir_store_sync(store, pir_meta_head(BufferGetPage(meta)));
+	(void) pir_store_sync(store, pir_meta_head(BufferGetPage(meta)));
 	if (cache->npages == cache->ndirs * PIR_TABLE_FANOUT)
 		append_dir(store, meta, t);
 
@@ -382,35 +436,4 @@ pir_table_append(PirStore *store, Buffer meta, int t, uint8 kind)
 	pir_page_release(buf);
 	pir_page_release(dir);
 	return logical;
-}
-
-void
-pir_table_write(Relation index, ForkNumber fork, PirMetaHeadOnPage *head,
-				int t, const BlockNumber *blocks, uint32 n)
-{
-	PirTableOnPage *table = &head->tables[t];
-	uint32		done = 0;
-
-	table->first = table->last = InvalidBlockNumber;
-	table->npages = n;
-	while (done < n)
-	{
-		uint32		count = Min(n - done, (uint32) PIR_TABLE_FANOUT);
-		BlockNumber blkno = head->nblocks;
-		Buffer		buf = pir_build_page(index, fork, blkno, PIR_PAGE_TABLE, done / PIR_TABLE_FANOUT);
-		Page		page = BufferGetPage(buf);
-
-		memcpy(pir_page_content(page), blocks + done, count * sizeof(BlockNumber));
-		pir_page_special(page)->nslots = count;
-		pir_page_set_used(page, count * sizeof(BlockNumber));
-		done += count;
-		if (done < n)
-			pir_page_special(page)->next = blkno + 1;
-		pir_build_page_done(buf);
-
-		if (table->first == InvalidBlockNumber)
-			table->first = blkno;
-		table->last = blkno;
-		head->nblocks++;
-	}
 }

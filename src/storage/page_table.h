@@ -44,17 +44,22 @@ typedef struct PirStore
 } PirStore;
 
 /*
- * Find or make the store of an index. 'head' is its (share-locked or copied)
- * meta page head; the page tables are synchronised with it. Must be paired
- * with pir_store_close(); the end of the transaction closes what an error
- * left open.
- * Locks: may share-lock page-table pages (never block 0).
+ * Find or make the store of an index. 'head' is a copy of its meta page head;
+ * the page tables are synchronised with it. Must be paired with
+ * pir_store_close(); the end of the transaction closes what an error left
+ * open. NULL if the page tables are those of another epoch by now: read the
+ * meta page anew.
+ * Locks: may share-lock page-table pages and block 0.
  */
 extern PirStore *pir_store_open(Relation index, const PirMetaHeadOnPage *head);
 extern void pir_store_close(PirStore *store);
 
-/* Learn of pages added since. Locks: as pir_store_open(). */
-extern void pir_store_sync(PirStore *store, const PirMetaHeadOnPage *head);
+/*
+ * Learn of pages added since; false as above. Locks: share-locks page-table
+ * pages; block 0 only if the epoch may have changed, which it cannot while
+ * the caller has it locked.
+ */
+extern bool pir_store_sync(PirStore *store, const PirMetaHeadOnPage *head);
 
 /*
  * Block of a logical page; InvalidBlockNumber if the table does not reach so
@@ -76,13 +81,5 @@ extern Buffer pir_table_pin(PirStore *store, int table, uint32 logical);
  * store learns of the page. Returns its logical number.
  */
 extern uint32 pir_table_append(PirStore *store, Buffer meta, int table, uint8 kind);
-
-/*
- * Build-time form: write the table for blocks[0..n-1] on fresh pages from the
- * head's nblocks on, filling in head->tables[table]. The file must end at
- * head->nblocks. Not WAL-logged page by page: see pir_wal_log_build().
- */
-extern void pir_table_write(Relation index, ForkNumber fork, PirMetaHeadOnPage *head,
-							int table, const BlockNumber *blocks, uint32 n);
 
 #endif							/* PIR_PAGE_TABLE_H */

@@ -183,7 +183,7 @@ sample_table(Builder *builder, IndexInfo *info, float **centre)
 	sample_begin(&sample, builder);
 	if (wants_sample(builder))
 	{
-		BlockNumber nblocks = RelationGetNumberOfBlocks(builder->heap);
+		BlockNumber nblocks = pir_page_count(builder->heap);
 		BlockSamplerData sampler;
 
 		BlockSampler_Init(&sampler, nblocks, SAMPLE_BLOCKS, pir_random_below(PG_UINT32_MAX));

@@ -201,18 +201,41 @@ pir_dist_pack(const uint8_t *elems, uint8_t *code, uint32_t n, int bits)
 	}
 }
 
+/* One width: all elements of the same shift lie side by side. */
+PIR_ALWAYS_INLINE void
+unpack_blocks(const uint8_t *restrict code, uint8_t *restrict elems, uint32_t n, const int bits)
+{
+	const uint8_t mask = (1 << bits) - 1;
+	const int	block_bytes = PIR_DIST_BLOCK / 8 * bits;
+
+	for (uint32_t at = 0; at < n; at += PIR_DIST_BLOCK)
+	{
+		for (int part = 0; part < 8 / bits; part++)
+			for (int i = 0; i < block_bytes; i++)
+				elems[part * block_bytes + i] = (code[i] >> (part * bits)) & mask;
+		code += block_bytes;
+		elems += PIR_DIST_BLOCK;
+	}
+}
+
 void
 pir_dist_unpack(const uint8_t *code, uint8_t *elems, uint32_t n, int bits)
 {
-	uint8_t		mask = (1 << bits) - 1;
-
-	for (uint32_t i = 0; i < n; i++)
+	switch (bits)
 	{
-		uint32_t	byte;
-		int			shift;
-
-		locate(i, bits, &byte, &shift);
-		elems[i] = (code[byte] >> shift) & mask;
+		case 8:
+			memcpy(elems, code, n);
+			break;
+		case 4:
+			unpack_blocks(code, elems, n, 4);
+			break;
+		case 2:
+			unpack_blocks(code, elems, n, 2);
+			break;
+		default:
+			for (uint32_t i = 0; i < n; i++)
+				elems[i] = (code[i / 8] >> (i % 8)) & 1;
+			break;
 	}
 }
 

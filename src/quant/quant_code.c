@@ -431,19 +431,27 @@ pir_quant_code_prepare_item(const PirQuant *quant, const void *item, PirQuantQue
 {
 	uint32_t	padded = quant->padded;
 	uint8_t    *elems = query->data;
-	int8_t	   *q8 = query->data;
 	bool		halve = quant->spec.bits == 8;
 	bool		ip_metric = quant->spec.metric == PIR_METRIC_IP;
-	int32_t		sum = 0;
+	const uint8_t *code = (const uint8_t *) item + PIR_QUANT_FACTORS;
+	int32_t		sum;
 
-	pir_dist_unpack((const uint8_t *) item + PIR_QUANT_FACTORS, elems, padded, quant->spec.bits);
-	for (uint32_t i = 0; i < padded; i++)
+	/* modulo 256, so that the loops stay on bytes and get vectorised */
+	pir_dist_unpack(code, elems, padded, quant->spec.bits);
+	if (halve)
 	{
-		int32_t		v = halve ? (int32_t) elems[i] - 128 : 2 * (int32_t) elems[i] - quant->zero2;
-
-		q8[i] = (int8_t) v;
-		sum += v;
+		for (size_t i = 0; i < padded; i++)
+			elems[i] ^= 0x80;
 	}
+	else
+	{
+		const uint8_t zero = (uint8_t) quant->zero2;
+
+		for (size_t i = 0; i < padded; i++)
+			elems[i] = (uint8_t) (2 * elems[i] - zero);
+	}
+	sum = (int32_t) quant->sum_code(code, padded);
+	sum = halve ? sum - 128 * (int32_t) padded : 2 * sum - quant->zero2 * (int32_t) padded;
 
 	/* Y_a Y_b summed is 'product' times the scale below, see pair_scale() */
 	query->sub = quant->zero2 * sum;

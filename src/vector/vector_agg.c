@@ -77,7 +77,7 @@ dense_accum(FunctionCallInfo fcinfo, const PirDenseType *type, const char *calle
 	result.values[0] = state.values[0] + 1;
 	for (int i = 1; i <= dim; i++)
 	{
-		result.values[i] = (state.dim > 0 ? state.values[i] : 0) + x[i - 1];
+		result.values[i] = (state.dim > 0) ? state.values[i] + x[i - 1] : x[i - 1];
 		if (unlikely(isinf(result.values[i])))
 			float_overflow_error();
 	}
@@ -138,8 +138,8 @@ pir_halfvec_avg(PG_FUNCTION_ARGS)
 }
 
 /*
- * Combine the states of two partial aggregates of either type. An empty one
- * (count 0) adds nothing, and two empty ones are empty.
+ * Combine the states of two partial aggregates of either type. One without
+ * sums has seen no row and adds nothing; two such make a third.
  */
 PG_FUNCTION_INFO_V1(pir_vector_combine);
 Datum
@@ -147,24 +147,27 @@ pir_vector_combine(PG_FUNCTION_ARGS)
 {
 	AvgState	a = avg_state(fcinfo, 0, "vector_combine");
 	AvgState	b = avg_state(fcinfo, 1, "vector_combine");
+	int			dim = Max(a.dim, b.dim);
 	AvgState	result;
 
-	if (a.values[0] == 0 && b.values[0] == 0)
-	{
-		result = new_avg_state(0);
-		result.values[0] = 0;
-		PG_RETURN_ARRAYTYPE_P(result.array);
-	}
-	if (a.values[0] == 0)
-		PG_RETURN_ARRAYTYPE_P(b.array);
-	if (b.values[0] == 0)
-		PG_RETURN_ARRAYTYPE_P(a.array);
+	if (a.dim > 0 && b.dim > 0)
+		pir_check_expected_dim(PIR_VECTOR_NAME, a.dim, b.dim);
+	if (dim > 0)
+		pir_check_dim_range(PIR_VECTOR_NAME, dim, PIR_VECTOR_MAX_DIM);
 
-	pir_check_dim_range(PIR_VECTOR_NAME, a.dim, PIR_VECTOR_MAX_DIM);
-	pir_check_expected_dim(PIR_VECTOR_NAME, a.dim, b.dim);
-	result = AggCheckCallContext(fcinfo, NULL) ? a : new_avg_state(a.dim);
-	for (int i = 0; i <= a.dim; i++)
+	if (a.dim == dim && AggCheckCallContext(fcinfo, NULL))
+		result = a;
+	else
+		result = new_avg_state(dim);
+
+	result.values[0] = a.values[0] + b.values[0];
+	for (int i = 1; i <= dim; i++)
 	{
+		if (a.dim == 0 || b.dim == 0)
+		{
+			result.values[i] = (a.dim > 0) ? a.values[i] : b.values[i];
+			continue;
+		}
 		result.values[i] = a.values[i] + b.values[i];
 		if (unlikely(isinf(result.values[i])))
 			float_overflow_error();

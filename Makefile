@@ -22,9 +22,14 @@ OBJS_quant = src/quant/quant.o src/quant/quant_bits.o src/quant/quant_code.o \
 OBJS_vector = src/vector/vector_agg.o src/vector/vector_cast.o \
 	src/vector/vector_check.o src/vector/vector_dense.o \
 	src/vector/vector_distance.o src/vector/vector_io.o \
-	src/vector/vector_literal.o src/vector/vector_number.o \
-	src/vector/vector_ops.o src/vector/sparsevec_cast.o \
-	src/vector/sparsevec_io.o src/vector/sparsevec_ops.o
+	src/vector/vector_literal.o src/vector/vector_ops.o \
+	src/vector/sparsevec_cast.o src/vector/sparsevec_io.o src/vector/sparsevec_ops.o
+
+# The host-free part of vector: reading numbers.
+OBJS_vector_number = src/vector/vector_number.o
+OBJS_storage = src/storage/page_check.o src/storage/page_heap.o src/storage/page_io.o \
+	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
+	src/storage/page_table.o src/storage/page_wal.o
 OBJS_am = src/am/am_kind.o src/am/am_rerank.o
 OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_insert.o src/hnsw/hnsw_node.o \
 	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o
@@ -34,7 +39,7 @@ OBJS_observe =
 OBJS_hnsw_graph = src/hnsw/hnsw_graph.o src/hnsw/hnsw_graph_order.o src/hnsw/hnsw_graph_select.o
 
 OBJS = src/piramid.o \
-	$(OBJS_base) $(OBJS_distance) $(OBJS_quant) $(OBJS_vector) \
+	$(OBJS_base) $(OBJS_distance) $(OBJS_quant) $(OBJS_vector_number) $(OBJS_vector) \
 	$(OBJS_storage) $(OBJS_am) $(OBJS_hnsw_graph) $(OBJS_hnsw) $(OBJS_observe)
 
 # Regression tests run in this order, on one database that has the extension.
@@ -87,7 +92,7 @@ UNIT_DIR = build/unit
 UNIT_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) $(WERROR) -I$(srcdir)/src -I$(srcdir)/test/unit -MMD -MP
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-HOSTFREE_SRCS = $(patsubst %.o,%.c,$(OBJS_distance) $(OBJS_quant) $(OBJS_hnsw_graph))
+HOSTFREE_SRCS = $(patsubst %.o,%.c,$(OBJS_distance) $(OBJS_quant) $(OBJS_vector_number) $(OBJS_hnsw_graph))
 HOSTFREE_OBJS = $(patsubst %.c,$(UNIT_DIR)/%.o,$(HOSTFREE_SRCS))
 UNIT_NAMES = $(patsubst $(srcdir)/test/unit/%.c,%,$(sort $(wildcard $(srcdir)/test/unit/*_test.c)))
 FUZZ_NAMES = $(patsubst $(srcdir)/test/fuzz/%.c,%,$(sort $(wildcard $(srcdir)/test/fuzz/*_fuzz.c)))

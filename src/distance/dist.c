@@ -32,10 +32,30 @@ typedef struct TableRow
 
 /* Best first; "auto" takes the first usable one. Same order in both arrays. */
 static const TableRow table_rows[] = {
+#ifdef PIR_DIST_X86
+	{&pir_kernels_avx512popcnt, PIR_CPU_AVX512 | PIR_CPU_AVX512_VNNI | PIR_CPU_AVX512_POPCNT},
+	{&pir_kernels_avx512vnni, PIR_CPU_AVX512 | PIR_CPU_AVX512_VNNI},
+	{&pir_kernels_avx512, PIR_CPU_AVX512},
+	{&pir_kernels_avx2, PIR_CPU_AVX2},
+#endif
+#ifdef PIR_DIST_ARM64
+	{&pir_kernels_neondot, PIR_CPU_NEON | PIR_CPU_NEON_DOTPROD},
+	{&pir_kernels_neon, PIR_CPU_NEON},
+#endif
 	{&pir_kernels_scalar, 0},
 };
 
 static const PirKernels *const table_list[] = {
+#ifdef PIR_DIST_X86
+	&pir_kernels_avx512popcnt,
+	&pir_kernels_avx512vnni,
+	&pir_kernels_avx512,
+	&pir_kernels_avx2,
+#endif
+#ifdef PIR_DIST_ARM64
+	&pir_kernels_neondot,
+	&pir_kernels_neon,
+#endif
 	&pir_kernels_scalar,
 	NULL
 };

@@ -35,6 +35,59 @@
 #endif
 
 /*
+ * The rows of a table, in groups, for kernels named <kernel>_<suffix>. A table
+ * may take single groups from another suffix.
+ */
+#define PIR_TABLE_FLOAT(suffix) \
+	.l2sq_f32 = l2sq_f32_##suffix, \
+	.dot_f32 = dot_f32_##suffix, \
+	.l1_f32 = l1_f32_##suffix, \
+	.cosine_f32 = cosine_f32_##suffix, \
+	.norm2_f32 = norm2_f32_##suffix, \
+	.l2sq_f16 = l2sq_f16_##suffix, \
+	.dot_f16 = dot_f16_##suffix, \
+	.l1_f16 = l1_f16_##suffix, \
+	.cosine_f16 = cosine_f16_##suffix, \
+	.norm2_f16 = norm2_f16_##suffix, \
+	.l2sq_bf16 = l2sq_bf16_##suffix, \
+	.dot_bf16 = dot_bf16_##suffix, \
+	.l1_bf16 = l1_bf16_##suffix, \
+	.cosine_bf16 = cosine_bf16_##suffix, \
+	.norm2_bf16 = norm2_bf16_##suffix, \
+	.l2sq_f16_f32 = l2sq_f16_f32_##suffix, \
+	.dot_f16_f32 = dot_f16_f32_##suffix, \
+	.l1_f16_f32 = l1_f16_f32_##suffix, \
+	.f16_to_f32 = f16_to_f32_##suffix, \
+	.f32_to_f16 = f32_to_f16_##suffix, \
+	.fht_f32 = fht_f32_##suffix, \
+	.flip_signs_f32 = flip_signs_f32_##suffix
+
+/* popcounts */
+#define PIR_TABLE_BITS(suffix) \
+	.hamming = hamming_##suffix, \
+	.jaccard = jaccard_##suffix, \
+	.dot_u1_planes = dot_u1_planes_##suffix, \
+	.dot_u1_u1 = dot_u1_u1_##suffix, \
+	.sum_u1 = sum_u1_##suffix
+
+/* products of small integers */
+#define PIR_TABLE_DOTS(suffix) \
+	.dot_u8_s8 = dot_u8_s8_##suffix, \
+	.dot_u4_s8 = dot_u4_s8_##suffix, \
+	.dot_u2_s8 = dot_u2_s8_##suffix, \
+	.dot_u1_s8 = dot_u1_s8_##suffix, \
+	.dot_u8_u8 = dot_u8_u8_##suffix, \
+	.dot_u4_u4 = dot_u4_u4_##suffix, \
+	.dot_u2_u2 = dot_u2_u2_##suffix
+
+/* sums of absolute differences */
+#define PIR_TABLE_SUMS(suffix) \
+	.sum_u8 = sum_u8_##suffix, \
+	.sum_u4 = sum_u4_##suffix, \
+	.sum_u2 = sum_u2_##suffix, \
+	.l1_u8_u8 = l1_u8_u8_##suffix
+
+/*
  * CPU features, as found by dist.c. A feature counts only if the operating
  * system also saves the registers it works in.
  */
@@ -77,9 +130,9 @@ typedef enum PirElem
 
 /* Address of element i. */
 PIR_ALWAYS_INLINE const void *
-elem_at(const void *p, PirElem type, uint32_t i)
+elem_at(const void *p, PirElem type, size_t i)
 {
-	return (const char *) p + (size_t) i * (type == PIR_ELEM_F32 ? sizeof(float) : sizeof(uint16_t));
+	return (const char *) p + i * (type == PIR_ELEM_F32 ? sizeof(float) : sizeof(uint16_t));
 }
 
 PIR_ALWAYS_INLINE uint32_t
@@ -98,6 +151,37 @@ bits_float(uint32_t bits)
 
 	memcpy(&f, &bits, sizeof(f));
 	return f;
+}
+
+/* Typed loads and stores: no kernel may assume alignment, a plain access would. */
+PIR_ALWAYS_INLINE float
+load_f32(const void *p)
+{
+	float		f;
+
+	memcpy(&f, p, sizeof(f));
+	return f;
+}
+
+PIR_ALWAYS_INLINE void
+store_f32(void *p, float f)
+{
+	memcpy(p, &f, sizeof(f));
+}
+
+PIR_ALWAYS_INLINE uint16_t
+load_u16(const void *p)
+{
+	uint16_t	x;
+
+	memcpy(&x, p, sizeof(x));
+	return x;
+}
+
+PIR_ALWAYS_INLINE void
+store_u16(void *p, uint16_t x)
+{
+	memcpy(p, &x, sizeof(x));
 }
 
 PIR_ALWAYS_INLINE uint64_t

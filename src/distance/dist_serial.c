@@ -39,14 +39,16 @@
 PIR_ALWAYS_INLINE float
 elem(const void *p, PirElem type, uint32_t i)
 {
+	const void *at = elem_at(p, type, i);
+
 	switch (type)
 	{
 		case PIR_ELEM_F32:
-			return ((const float *) p)[i];
+			return load_f32(at);
 		case PIR_ELEM_F16:
-			return half_to_float(((const PirHalf *) p)[i]);
+			return half_to_float(load_u16(at));
 		case PIR_ELEM_BF16:
-			return bf16_to_float(((const PirBf16 *) p)[i]);
+			return bf16_to_float(load_u16(at));
 	}
 	return 0;
 }
@@ -300,7 +302,7 @@ f16_to_f32_scalar(const PirHalf *a, float *out, uint32_t n)
 {
 	SCALAR_LOOP
 	for (uint32_t i = 0; i < n; i++)
-		out[i] = half_to_float(a[i]);
+		store_f32(out + i, half_to_float(load_u16(a + i)));
 }
 
 static void
@@ -308,7 +310,7 @@ f32_to_f16_scalar(const float *a, PirHalf *out, uint32_t n)
 {
 	SCALAR_LOOP
 	for (uint32_t i = 0; i < n; i++)
-		out[i] = float_to_half(a[i]);
+		store_u16(out + i, float_to_half(load_f32(a + i)));
 }
 
 /*-------------------------------------------------------------------------
@@ -557,11 +559,11 @@ fht_f32_scalar(float *x, uint32_t n)
 			SCALAR_LOOP
 			for (uint32_t i = base; i < base + half; i++)
 			{
-				float		u = x[i];
-				float		v = x[i + half];
+				float		u = load_f32(x + i);
+				float		v = load_f32(x + i + half);
 
-				x[i] = u + v;
-				x[i + half] = u - v;
+				store_f32(x + i, u + v);
+				store_f32(x + i + half, u - v);
 			}
 		}
 	}
@@ -571,7 +573,7 @@ fht_f32_scalar(float *x, uint32_t n)
 	scale = (float) (1.0 / sqrt((double) n));
 	SCALAR_LOOP
 	for (uint32_t i = 0; i < n; i++)
-		x[i] *= scale;
+		store_f32(x + i, load_f32(x + i) * scale);
 }
 
 static void
@@ -582,48 +584,14 @@ flip_signs_f32_scalar(float *x, const uint8_t *signs, uint32_t n)
 	{
 		uint32_t	sign = (signs[i / 8] >> (i % 8)) & 1;
 
-		x[i] = bits_float(float_bits(x[i]) ^ (sign << 31));
+		store_f32(x + i, bits_float(float_bits(load_f32(x + i)) ^ (sign << 31)));
 	}
 }
 
 const PirKernels pir_kernels_scalar = {
 	.name = "scalar",
-	.l2sq_f32 = l2sq_f32_scalar,
-	.dot_f32 = dot_f32_scalar,
-	.l1_f32 = l1_f32_scalar,
-	.cosine_f32 = cosine_f32_scalar,
-	.norm2_f32 = norm2_f32_scalar,
-	.l2sq_f16 = l2sq_f16_scalar,
-	.dot_f16 = dot_f16_scalar,
-	.l1_f16 = l1_f16_scalar,
-	.cosine_f16 = cosine_f16_scalar,
-	.norm2_f16 = norm2_f16_scalar,
-	.l2sq_bf16 = l2sq_bf16_scalar,
-	.dot_bf16 = dot_bf16_scalar,
-	.l1_bf16 = l1_bf16_scalar,
-	.cosine_bf16 = cosine_bf16_scalar,
-	.norm2_bf16 = norm2_bf16_scalar,
-	.l2sq_f16_f32 = l2sq_f16_f32_scalar,
-	.dot_f16_f32 = dot_f16_f32_scalar,
-	.l1_f16_f32 = l1_f16_f32_scalar,
-	.f16_to_f32 = f16_to_f32_scalar,
-	.f32_to_f16 = f32_to_f16_scalar,
-	.hamming = hamming_scalar,
-	.jaccard = jaccard_scalar,
-	.dot_u8_s8 = dot_u8_s8_scalar,
-	.dot_u4_s8 = dot_u4_s8_scalar,
-	.dot_u2_s8 = dot_u2_s8_scalar,
-	.dot_u1_s8 = dot_u1_s8_scalar,
-	.dot_u1_planes = dot_u1_planes_scalar,
-	.dot_u8_u8 = dot_u8_u8_scalar,
-	.dot_u4_u4 = dot_u4_u4_scalar,
-	.dot_u2_u2 = dot_u2_u2_scalar,
-	.dot_u1_u1 = dot_u1_u1_scalar,
-	.sum_u8 = sum_u8_scalar,
-	.sum_u4 = sum_u4_scalar,
-	.sum_u2 = sum_u2_scalar,
-	.sum_u1 = sum_u1_scalar,
-	.l1_u8_u8 = l1_u8_u8_scalar,
-	.fht_f32 = fht_f32_scalar,
-	.flip_signs_f32 = flip_signs_f32_scalar,
+	PIR_TABLE_FLOAT(scalar),
+	PIR_TABLE_BITS(scalar),
+	PIR_TABLE_DOTS(scalar),
+	PIR_TABLE_SUMS(scalar),
 };

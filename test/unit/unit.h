@@ -98,4 +98,45 @@ unit_uniform(uint64_t *state)
 	return (double) (unit_random(state) >> 11) * 0x1.0p-53;
 }
 
+/*
+ * A loop over many cases, reported as one test: count each case with
+ * unit_case(), then unit_tally_report() once. The first case that failed is
+ * kept for the message; the rest of them is only counted.
+ */
+typedef struct UnitTally
+{
+	unsigned long ncases;
+	unsigned long nfailed;
+	char		first[240];
+} UnitTally;
+
+__attribute__((format(printf, 3, 4)))
+static inline bool
+unit_case(UnitTally *tally, bool passed, const char *format,...)
+{
+	tally->ncases++;
+	if (!passed && tally->nfailed++ == 0)
+	{
+		va_list		args;
+
+		va_start(args, format);
+		vsnprintf(tally->first, sizeof(tally->first), format, args);
+		va_end(args);
+	}
+	return passed;
+}
+
+/* Reports the tally, and empties it. A tally of no case at all has failed. */
+static inline bool
+unit_tally_report(UnitTally *tally, const char *what)
+{
+	bool		passed = tally->ncases > 0 && tally->nfailed == 0;
+
+	unit_ok(passed, "%s (%lu cases)", what, tally->ncases);
+	if (tally->nfailed > 0)
+		unit_note("%lu failed, the first: %s", tally->nfailed, tally->first);
+	*tally = (UnitTally) {0};
+	return passed;
+}
+
 #endif							/* PIR_UNIT_H */

@@ -32,8 +32,8 @@ OBJS_storage = src/storage/page_check.o src/storage/page_heap.o src/storage/page
 	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
 	src/storage/page_table.o src/storage/page_wal.o
 OBJS_am = src/am/am_kind.o src/am/am_rerank.o
-OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_insert.o src/hnsw/hnsw_node.o \
-	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o
+OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_entry.o src/hnsw/hnsw_insert.o src/hnsw/hnsw_node.o \
+	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_vacuum.o
 OBJS_observe =
 
 # The host-free part of hnsw: no PostgreSQL header, tested without a server.

@@ -414,104 +414,6 @@ pir_hnsw_add_edge(PirHnswIndex *hnsw, PirPins *pins, uint32 from, const void *fr
 	return false;
 }
 
-/* --- entry layer --- */
-
-void
-pir_hnsw_put_entry(PirHnswIndex *hnsw, Buffer metabuf, uint32 slot, uint32 nid, const void *item)
-{
-	PirHnswMetaOnPage *meta = (PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf));
-	bool		has_items;
-	Size		stride = pir_hnsw_entry_stride(&hnsw->meta.head, &has_items);
-	uint32		per_page = PIR_PAGE_CAPACITY / stride;
-	bool		append = slot >= meta->nentries;
-	BlockNumber blkno = meta->entry;
-	Buffer		buf = InvalidBuffer;
-	Buffer		prev = InvalidBuffer;
-	PirHnswEntryOnPage *entry;
-	PirWal		wal;
-	Page		page;
-
-	if (append)
-		slot = meta->nentries;
-
-	/* walk to the page of the slot */
-	for (uint32 i = 0; i < slot / per_page; i++)
-	{
-		BlockNumber next;
-
-		buf = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_SHARE);
-		next = pir_page_special(pir_page_of(buf))->next;
-		pir_page_release(buf);
-		if (next == InvalidBlockNumber && append)
-			break;
-		blkno = next;
-	}
-
-	if (append && slot % per_page == 0)
-	{
-		if (slot > 0)
-			prev = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_EXCLUSIVE);
-		pir_wal_begin(&wal, hnsw->rel);
-		meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
-		buf = pir_page_alloc(hnsw->rel, &meta->head);
-		page = pir_wal_new_page(&wal, buf, PIR_PAGE_ENTRY, slot / per_page);
-		if (prev != InvalidBuffer)
-			pir_page_special(pir_wal_page(&wal, prev))->next = pir_page_blkno(buf);
-		else
-			meta->entry = pir_page_blkno(buf);
-	}
-	else
-	{
-		buf = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_EXCLUSIVE);
-		pir_wal_begin(&wal, hnsw->rel);
-		meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
-		page = pir_wal_page(&wal, buf);
-	}
-
-	entry = (PirHnswEntryOnPage *) (pir_page_content(page) + (slot % per_page) * stride);
-	entry->nid = nid;
-	if (has_items)
-		memcpy(entry->item, item, hnsw->meta.head.item_size);
-	if (append)
-	{
-		meta->nentries++;
-		pir_page_special(page)->nslots = slot % per_page + 1;
-		pir_page_set_used(page, pir_page_special(page)->nslots * stride);
-	}
-	if (slot == 0)
-		meta->root = nid;
-	pir_wal_finish(&wal);
-
-	pir_page_release(buf);
-	if (prev != InvalidBuffer)
-		pir_page_release(prev);
-}
-
-/*
- * Keep the entry layer a uniform sample (reservoir sampling, Vitter's
- * algorithm R): the layer grows with the index, and in a full layer a new
- * node takes the place of a random one, except of the root in slot 0.
- */
-static void
-sample_entry(PirHnswIndex *hnsw, uint32 nid, const void *item, uint32 nlive)
-{
-	uint32		target = pir_hnsw_entry_target(nlive, hnsw->meta.head.item_size);
-	uint32		slot = pir_random_below(Max(nlive, 2));
-	Buffer		metabuf;
-	PirHnswMetaOnPage *meta;
-
-	if (hnsw->meta.nentries >= target && slot >= hnsw->meta.nentries)
-		return;
-
-	metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
-	meta = (PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf));
-	if (meta->nentries < target)
-		pir_hnsw_put_entry(hnsw, metabuf, meta->nentries, nid, item);
-	else if (slot > 0 && slot < meta->nentries)
-		pir_hnsw_put_entry(hnsw, metabuf, slot, nid, item);
-	pir_page_release(metabuf);
-}
-
 /* --- graph state: the insert --- */
 
 /* Write the node and its own list: one atomic change. Returns its nid. */
@@ -649,7 +551,7 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 	if (ncands > 0)
 	{
 		link_back(hnsw, &search.pins, nid, item, cands, nchosen, ncands);
-		sample_entry(hnsw, nid, item, nlive);
+		pir_hnsw_sample_entry(hnsw, nid, item, nlive);
 	}
 	else
 	{

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hnsw_node.c
- *	  Nodes, lists and entries <-> pages.
+ *	  Nodes and lists <-> pages.
  *
  * Everything here reads; see hnsw_insert.c and hnsw_vacuum.c for who writes.
  * Locks are taken on one page at a time.
@@ -244,42 +244,4 @@ pir_hnsw_read_tids(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, uint32 first
 		first = node->state == PIR_NODE_LIVE ? node->link : PIR_NID_NONE;
 		pir_page_unlock(buf);
 	}
-}
-
-Size
-pir_hnsw_entry_stride(const PirMetaHeadOnPage *head, bool *has_items)
-{
-	*has_items = head->item_size <= PIR_HNSW_ENTRY_MAX_ITEM;
-	return *has_items ? TYPEALIGN(4, sizeof(uint32) + head->item_size) : sizeof(uint32);
-}
-
-void
-pir_hnsw_entry_begin(PirHnswEntryScan *scan, PirHnswIndex *hnsw)
-{
-	scan->hnsw = hnsw;
-	scan->next = hnsw->meta.entry;
-	scan->buf = InvalidBuffer;
-	scan->page = NULL;
-	scan->stride = pir_hnsw_entry_stride(&hnsw->meta.head, &scan->has_items);
-}
-
-bool
-pir_hnsw_entry_page(PirHnswEntryScan *scan, int *nslots)
-{
-	if (scan->buf != InvalidBuffer)
-	{
-		pir_page_release(scan->buf);
-		scan->buf = InvalidBuffer;
-	}
-	if (scan->next == InvalidBlockNumber)
-		return false;
-
-	scan->buf = pir_page_read(scan->hnsw->rel, scan->next, PIR_PAGE_ENTRY, PIR_LOCK_SHARE);
-	scan->page = pir_page_of(scan->buf);
-	*nslots = pir_page_special(scan->page)->nslots;
-	if (*nslots * scan->stride > PIR_PAGE_CAPACITY)
-		pir_report_corrupted(scan->hnsw->rel, scan->next, "entry page has %d entries of %zu bytes",
-							 *nslots, scan->stride);
-	scan->next = pir_page_special(scan->page)->next;
-	return true;
 }

@@ -49,7 +49,7 @@ typedef struct PirHnswIndex
 	uint32		cap;			/* capacity of a neighbour list */
 } PirHnswIndex;
 
-/* --- hnsw_node.c: nodes, lists, entries <-> pages --- */
+/* --- hnsw_node.c: nodes and lists <-> pages --- */
 
 /*
  * Open an index for reading or writing: reads and checks the meta page,
@@ -120,6 +120,8 @@ extern int	pir_hnsw_read_list(PirHnswIndex *hnsw, PirPins *pins, uint32 nid,
 extern void pir_hnsw_read_tids(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, uint32 first,
 							   ItemPointerData **tids, int *ntids, int *capacity);
 
+/* --- hnsw_entry.c: the entry layer --- */
+
 /* The entry pages of an index, one after the other, share-locked. */
 typedef struct PirHnswEntryScan
 {
@@ -137,12 +139,24 @@ extern void pir_hnsw_entry_begin(PirHnswEntryScan *scan, PirHnswIndex *hnsw);
 extern bool pir_hnsw_entry_page(PirHnswEntryScan *scan, int *nslots);
 
 /*
- * Put an entry for nid into slot 'slot' of the entry layer, or append one
- * (slot = meta.nentries).
+ * Put an entry for nid into slot 'slot', or append one (slot = nentries).
+ * Slot 0 is the root's: whoever gets it becomes the root.
  * Locks: caller holds the meta page exclusively.
  */
 extern void pir_hnsw_put_entry(PirHnswIndex *hnsw, Buffer meta, uint32 slot,
 							   uint32 nid, const void *item);
+
+/*
+ * Offer a new node to the entry layer, which stays a uniform sample of the
+ * 'nlive' nodes (reservoir sampling, Vitter's algorithm R): while the layer
+ * is smaller than its target the node is appended, after that it takes the
+ * place of a random entry with probability nentries / nlive.
+ * Locks: may take the meta page exclusively.
+ */
+extern void pir_hnsw_sample_entry(PirHnswIndex *hnsw, uint32 nid, const void *item, uint32 nlive);
+
+/* Keep only the first 'keep' entries. Locks: takes the meta page exclusively. */
+extern void pir_hnsw_truncate_entries(PirHnswIndex *hnsw, uint32 keep);
 
 /* --- hnsw_search.c: the beam --- */
 

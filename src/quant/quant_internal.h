@@ -92,7 +92,6 @@ struct PirQuant
 	uint32_t	(*sum_code) (const uint8_t *a, uint32_t n);
 	int32_t		zero2;			/* twice the code value that stands for zero */
 	double		free_dim;		/* dimensions the error of a code can point to */
-	double		step;			/* RaBitQ: best step for a Gaussian of deviation 1 */
 	double		centre_norm2;	/* |c|^2 */
 	float		centre_max;		/* largest |c_i| */
 

@@ -11,8 +11,14 @@
  *	  2. an orthonormal Walsh-Hadamard transform of p = 2^floor(log2 D)
  *		 coordinates: the leading p in rounds 0 and 2, the trailing p in
  *		 rounds 1 and 3 (the same ones if D = p);
- *	  3. if D is not a power of two, a rotation by 45 degrees of each pair
- *		 (x_i, x_{i + D/2}), which mixes what the two spans do not share.
+ *	  3. in rounds 1 and 3, if D is not a power of two, a rotation by 45
+ *		 degrees of each pair (x_i, x_{i + D/2}), which mixes what the two
+ *		 spans do not share.
+ *
+ * Pairs are mixed only once both spans were transformed. If they are in every
+ * round, a coordinate i >= p can be exchanged between i and i - D/2 so that
+ * each transform misses it: at D = 1536 an eighth of its energy then arrives
+ * in two coordinates, and the errors of codes with it.
  *
  * Each step is orthogonal and its own inverse, so the inverse runs them
  * backwards.
@@ -101,7 +107,7 @@ pir_quant_rotate(const uint8_t *signs, float *x, uint32_t padded)
 	{
 		pir_kernels->flip_signs_f32(x, signs + r * (padded / 8), padded);
 		pir_kernels->fht_f32(x + (r % 2 == 0 ? 0 : padded - span), span);
-		if (span != padded)
+		if (span != padded && r % 2 == 1)
 			mix_halves(x, padded);
 	}
 }
@@ -114,7 +120,7 @@ pir_quant_unrotate(const uint8_t *signs, float *x, uint32_t padded)
 
 	for (int r = PIR_QUANT_ROUNDS - 1; r >= 0; r--)
 	{
-		if (span != padded)
+		if (span != padded && r % 2 == 1)
 			mix_halves(x, padded);
 		pir_kernels->fht_f32(x + (r % 2 == 0 ? 0 : padded - span), span);
 		pir_kernels->flip_signs_f32(x, signs + r * (padded / 8), padded);

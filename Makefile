@@ -116,7 +116,7 @@ $(filter $(UNIT_DIR)/src/quant/%,$(HOSTFREE_OBJS)): UNIT_CFLAGS += -ffp-contract
 -include $(HOSTFREE_OBJS:.o=.d) $(wildcard $(UNIT_DIR)/test/*/*.d)
 
 .PHONY: unit-programs fuzz-programs test test-all test-unit test-fuzz test-regress \
-	test-isolation test-tap lint format format-check asan valgrind fuzz dist
+	test-isolation test-tap lint tidy format asan valgrind fuzz dist
 
 unit-programs: $(UNIT_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
@@ -162,18 +162,20 @@ test-tap:
 # Tools
 # ------------------------------------------------------------------------
 
-C_FILES = $(sort $(wildcard $(srcdir)/src/*.[ch] $(srcdir)/src/*/*.[ch] $(srcdir)/test/*/*.[ch]))
-
+# make format FILES="src/x/y.c": for new files; see CONTRIBUTING.md, "Style"
 CLANG_FORMAT ?= clang-format
-
 format:
-	$(CLANG_FORMAT) -i $(C_FILES)
-
-format-check:
-	$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+	$(if $(FILES),,$(error say which files: make format FILES="src/x/y.c"))
+	$(CLANG_FORMAT) -i $(FILES)
 
 lint:
 	$(RUN) lint
+
+# slower tools, for those who have them
+tidy:
+	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 \
+		--suppress=unknownMacro --suppress=missingInclude -I$(srcdir)/src $(srcdir)/src
+	clang-tidy --quiet --warnings-as-errors='*' $(OBJS:.o=.c) -- -std=gnu11 $(PG_CPPFLAGS) -D_GNU_SOURCE 2>/dev/null
 
 # the archive that goes to PGXN, from what is committed
 DIST = $(EXTENSION)-$(shell sed -n 's/^ *"version": *"\(.*\)",$$/\1/p' $(srcdir)/META.json | tail -1)

@@ -209,9 +209,8 @@ copy_source()
 build()
 {
 	own "$work"
-	if ! as_user make -C "$work/src" -j"$jobs" PG_CONFIG="$pg_config" WERROR="${WERROR:-}" "$@" install >"$work/build.log" 2>&1; then
-		grep -E 'error|warning|Error' -A3 "$work/build.log" | head -60 >&2 || true
-		tail -5 "$work/build.log" >&2
+	if ! as_user make -s -C "$work/src" -j"$jobs" PG_CONFIG="$pg_config" WERROR="${WERROR:-}" "$@" install >"$work/build.log" 2>&1; then
+		head -100 "$work/build.log" >&2
 		die "the build failed"
 	fi
 }

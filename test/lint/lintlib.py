@@ -37,8 +37,10 @@ def module_of(name):
 
 
 def is_template(name):
-    """A header that is included to be expanded, and does not stand alone."""
-    return name.endswith("_template.h")
+    """A header that is included to be expanded, and does not stand alone: it
+    is called x_template.h, or says at its head whose part it is."""
+    head = re.sub(r"\s*\n \*\s*", " ", read(name).split("*/")[0])
+    return name.endswith("_template.h") or bool(re.search(r"[Ii]ncluded by \w+\.c|a part of \w+\.c", head))
 
 
 def blank(match):

@@ -31,8 +31,10 @@ OBJS_vector_number = src/vector/vector_number.o
 OBJS_storage = src/storage/page_check.o src/storage/page_heap.o src/storage/page_io.o \
 	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
 	src/storage/page_table.o src/storage/page_wal.o
-OBJS_am = src/am/am_kind.o src/am/am_rerank.o
-OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_entry.o src/hnsw/hnsw_insert.o src/hnsw/hnsw_node.o \
+OBJS_am = src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o \
+	src/am/am_rerank.o src/am/am_value.o
+OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_entry.o src/hnsw/hnsw_handler.o \
+	src/hnsw/hnsw_insert.o src/hnsw/hnsw_node.o src/hnsw/hnsw_options.o \
 	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_vacuum.o
 OBJS_observe =
 

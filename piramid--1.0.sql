@@ -1045,9 +1045,173 @@ COMMENT ON OPERATOR CLASS sparsevec_ops USING btree IS 'order of sparsevec: elem
 -- 7 access methods
 -- ------------------------------------------------------------------------
 
+CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'pir_hnsw_handler';
+COMMENT ON FUNCTION hnswhandler(internal) IS 'hnsw index access method handler';
+
+--| Graph index for the nearest rows: CREATE INDEX ON t USING hnsw (v vector_l2_ops),
+--| then ORDER BY v <-> q LIMIT k. Options: m, ef_construction, quantizer, bits.
+CREATE ACCESS METHOD hnsw TYPE INDEX HANDLER hnswhandler;
+COMMENT ON ACCESS METHOD hnsw IS 'hnsw index access method: graph of quantized vectors';
+
+CREATE FUNCTION hnsw_halfvec_support(internal) RETURNS internal
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'pir_hnsw_halfvec_support';
+COMMENT ON FUNCTION hnsw_halfvec_support(internal) IS 'hnsw support of type halfvec';
+
+CREATE FUNCTION hnsw_bit_support(internal) RETURNS internal
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'pir_hnsw_bit_support';
+COMMENT ON FUNCTION hnsw_bit_support(internal) IS 'hnsw support of type bit';
+
+CREATE FUNCTION hnsw_sparsevec_support(internal) RETURNS internal
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'pir_hnsw_sparsevec_support';
+COMMENT ON FUNCTION hnsw_sparsevec_support(internal) IS 'hnsw support of type sparsevec';
+
 -- ------------------------------------------------------------------------
 -- 8 hnsw operator classes
 -- ------------------------------------------------------------------------
+
+CREATE OPERATOR FAMILY vector_l2_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY vector_l2_ops USING hnsw IS 'Euclidean distance of vector';
+
+CREATE OPERATOR CLASS vector_l2_ops
+	FOR TYPE vector USING hnsw FAMILY vector_l2_ops AS
+	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_l2_squared_distance(vector, vector);
+COMMENT ON OPERATOR CLASS vector_l2_ops USING hnsw IS 'Euclidean distance of vector';
+
+CREATE OPERATOR FAMILY vector_ip_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY vector_ip_ops USING hnsw IS 'negative inner product of vector';
+
+CREATE OPERATOR CLASS vector_ip_ops
+	FOR TYPE vector USING hnsw FAMILY vector_ip_ops AS
+	OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_negative_inner_product(vector, vector);
+COMMENT ON OPERATOR CLASS vector_ip_ops USING hnsw IS 'negative inner product of vector';
+
+CREATE OPERATOR FAMILY vector_cosine_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY vector_cosine_ops USING hnsw IS 'cosine distance of vector';
+
+CREATE OPERATOR CLASS vector_cosine_ops
+	FOR TYPE vector USING hnsw FAMILY vector_cosine_ops AS
+	OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_negative_inner_product(vector, vector),
+	FUNCTION 2 vector_norm(vector);
+COMMENT ON OPERATOR CLASS vector_cosine_ops USING hnsw IS 'cosine distance of vector';
+
+CREATE OPERATOR FAMILY vector_l1_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY vector_l1_ops USING hnsw IS 'taxicab distance of vector';
+
+CREATE OPERATOR CLASS vector_l1_ops
+	FOR TYPE vector USING hnsw FAMILY vector_l1_ops AS
+	OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 l1_distance(vector, vector);
+COMMENT ON OPERATOR CLASS vector_l1_ops USING hnsw IS 'taxicab distance of vector';
+
+CREATE OPERATOR FAMILY halfvec_l2_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY halfvec_l2_ops USING hnsw IS 'Euclidean distance of halfvec';
+
+CREATE OPERATOR CLASS halfvec_l2_ops
+	FOR TYPE halfvec USING hnsw FAMILY halfvec_l2_ops AS
+	OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_l2_squared_distance(halfvec, halfvec),
+	FUNCTION 3 hnsw_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_l2_ops USING hnsw IS 'Euclidean distance of halfvec';
+
+CREATE OPERATOR FAMILY halfvec_ip_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY halfvec_ip_ops USING hnsw IS 'negative inner product of halfvec';
+
+CREATE OPERATOR CLASS halfvec_ip_ops
+	FOR TYPE halfvec USING hnsw FAMILY halfvec_ip_ops AS
+	OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 3 hnsw_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_ip_ops USING hnsw IS 'negative inner product of halfvec';
+
+CREATE OPERATOR FAMILY halfvec_cosine_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY halfvec_cosine_ops USING hnsw IS 'cosine distance of halfvec';
+
+CREATE OPERATOR CLASS halfvec_cosine_ops
+	FOR TYPE halfvec USING hnsw FAMILY halfvec_cosine_ops AS
+	OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 2 l2_norm(halfvec),
+	FUNCTION 3 hnsw_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING hnsw IS 'cosine distance of halfvec';
+
+CREATE OPERATOR FAMILY halfvec_l1_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY halfvec_l1_ops USING hnsw IS 'taxicab distance of halfvec';
+
+CREATE OPERATOR CLASS halfvec_l1_ops
+	FOR TYPE halfvec USING hnsw FAMILY halfvec_l1_ops AS
+	OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 l1_distance(halfvec, halfvec),
+	FUNCTION 3 hnsw_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_l1_ops USING hnsw IS 'taxicab distance of halfvec';
+
+CREATE OPERATOR FAMILY sparsevec_l2_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY sparsevec_l2_ops USING hnsw IS 'Euclidean distance of sparsevec';
+
+CREATE OPERATOR CLASS sparsevec_l2_ops
+	FOR TYPE sparsevec USING hnsw FAMILY sparsevec_l2_ops AS
+	OPERATOR 1 <-> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+	FUNCTION 1 sparsevec_l2_squared_distance(sparsevec, sparsevec),
+	FUNCTION 3 hnsw_sparsevec_support(internal);
+COMMENT ON OPERATOR CLASS sparsevec_l2_ops USING hnsw IS 'Euclidean distance of sparsevec';
+
+CREATE OPERATOR FAMILY sparsevec_ip_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY sparsevec_ip_ops USING hnsw IS 'negative inner product of sparsevec';
+
+CREATE OPERATOR CLASS sparsevec_ip_ops
+	FOR TYPE sparsevec USING hnsw FAMILY sparsevec_ip_ops AS
+	OPERATOR 1 <#> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+	FUNCTION 1 sparsevec_negative_inner_product(sparsevec, sparsevec),
+	FUNCTION 3 hnsw_sparsevec_support(internal);
+COMMENT ON OPERATOR CLASS sparsevec_ip_ops USING hnsw IS 'negative inner product of sparsevec';
+
+CREATE OPERATOR FAMILY sparsevec_cosine_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY sparsevec_cosine_ops USING hnsw IS 'cosine distance of sparsevec';
+
+CREATE OPERATOR CLASS sparsevec_cosine_ops
+	FOR TYPE sparsevec USING hnsw FAMILY sparsevec_cosine_ops AS
+	OPERATOR 1 <=> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+	FUNCTION 1 sparsevec_negative_inner_product(sparsevec, sparsevec),
+	FUNCTION 2 l2_norm(sparsevec),
+	FUNCTION 3 hnsw_sparsevec_support(internal);
+COMMENT ON OPERATOR CLASS sparsevec_cosine_ops USING hnsw IS 'cosine distance of sparsevec';
+
+CREATE OPERATOR FAMILY sparsevec_l1_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY sparsevec_l1_ops USING hnsw IS 'taxicab distance of sparsevec';
+
+CREATE OPERATOR CLASS sparsevec_l1_ops
+	FOR TYPE sparsevec USING hnsw FAMILY sparsevec_l1_ops AS
+	OPERATOR 1 <+> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+	FUNCTION 1 l1_distance(sparsevec, sparsevec),
+	FUNCTION 3 hnsw_sparsevec_support(internal);
+COMMENT ON OPERATOR CLASS sparsevec_l1_ops USING hnsw IS 'taxicab distance of sparsevec';
+
+CREATE OPERATOR FAMILY bit_hamming_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY bit_hamming_ops USING hnsw IS 'Hamming distance of bit strings';
+
+CREATE OPERATOR CLASS bit_hamming_ops
+	FOR TYPE bit USING hnsw FAMILY bit_hamming_ops AS
+	OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+	FUNCTION 1 hamming_distance(bit, bit),
+	FUNCTION 3 hnsw_bit_support(internal);
+COMMENT ON OPERATOR CLASS bit_hamming_ops USING hnsw IS 'Hamming distance of bit strings';
+
+CREATE OPERATOR FAMILY bit_jaccard_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY bit_jaccard_ops USING hnsw IS 'Jaccard distance of bit strings';
+
+CREATE OPERATOR CLASS bit_jaccard_ops
+	FOR TYPE bit USING hnsw FAMILY bit_jaccard_ops AS
+	OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
+	FUNCTION 1 jaccard_distance(bit, bit),
+	FUNCTION 3 hnsw_bit_support(internal);
+COMMENT ON OPERATOR CLASS bit_jaccard_ops USING hnsw IS 'Jaccard distance of bit strings';
 
 -- ------------------------------------------------------------------------
 -- 9 inspection

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * piramid.c
- *	  Module start: choose kernels, define settings. Nothing else.
+ *	  Module start: choose kernels, define settings and options. Nothing else.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +12,7 @@
 #include "base/pir_compat.h"
 #include "base/pir_guc.h"
 #include "distance/dist.h"
+#include "hnsw/hnsw.h"
 #include "piramid.h"
 
 #if PIR_HAVE_MODULE_MAGIC_EXT
@@ -68,4 +69,5 @@ _PG_init(void)
 	pir_dist_init(NULL);
 	list_simd_options();
 	pir_guc_init(&setup);
+	pir_hnsw_init();
 }

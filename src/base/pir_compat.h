@@ -57,6 +57,13 @@
 #define pir_reserve_guc_prefix(prefix)	EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* a path counts how often it goes against a setting (18); before, infinite cost is enough */
+#if PG_VERSION_NUM >= 180000
+#define pir_disable_path(path)	((path)->disabled_nodes = 2)
+#else
+#define pir_disable_path(path)	((void) (path))
+#endif
+
 /* pg_attribute_noreturn() became pg_noreturn, in another place (18) */
 #define PIR_NORETURN __attribute__((noreturn))
 

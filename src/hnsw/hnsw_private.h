@@ -291,7 +291,7 @@ extern IndexBulkDeleteResult *pir_hnsw_bulkdelete(IndexVacuumInfo *info, IndexBu
 												  IndexBulkDeleteCallback callback, void *state);
 extern IndexBulkDeleteResult *pir_hnsw_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
 
-/* --- hnsw_handler.c --- */
+/* --- hnsw_options.c --- */
 typedef struct PirHnswOptions
 {
 	int32		vl_len_;		/* varlena header (do not touch directly!) */
@@ -301,13 +301,20 @@ typedef struct PirHnswOptions
 	int			bits;			/* 0 = the quantizer's default */
 } PirHnswOptions;
 
-/*
- * Fill in the identity of a new index from its options and operator class;
- * checks all of them.
- */
-extern void pir_hnsw_identity(Relation index, PirMetaHeadOnPage *head);
+/* amoptions */
+extern bytea *pir_hnsw_options(Datum reloptions, bool validate);
 
+/* Options of an index, or their defaults. */
 extern int	pir_hnsw_m(Relation index);
 extern int	pir_hnsw_ef_construction(Relation index);
+
+/*
+ * What an index about to be built will be: fills *head from operator class,
+ * column and options, up to 'nblocks' (which, and what follows, is 0; the head
+ * is not sealed), with a new seed. Errors, in this order: those of
+ * pir_opclass_resolve() and pir_opclass_dimensions(); INVALID_PARAMETER_VALUE
+ * for options that do not go together.
+ */
+extern void pir_hnsw_identity(Relation index, PirMetaHeadOnPage *head);
 
 #endif							/* PIR_HNSW_PRIVATE_H */

@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw.h
+ *	  The index kind hnsw, for piramid.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_HNSW_H
+#define PIR_HNSW_H
+
+/* Define the options of the access method. Called once, by _PG_init. */
+extern void pir_hnsw_init(void);
+
+#endif							/* PIR_HNSW_H */

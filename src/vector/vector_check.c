@@ -51,8 +51,9 @@ pir_check_expected_dim(const char *type, int32 typmod, int dim)
 	if (unlikely(typmod != -1 && typmod != dim))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected %d dimensions for type %s(%d), got %d",
-						typmod, type, typmod, dim)));
+				 errmsg_plural("expected %d dimension for type %s(%d), got %d",
+							   "expected %d dimensions for type %s(%d), got %d",
+							   typmod, typmod, type, typmod, dim)));
 }
 
 /* Two operands that had to have equal dimensions do not */

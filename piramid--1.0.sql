@@ -1216,3 +1216,34 @@ COMMENT ON OPERATOR CLASS bit_jaccard_ops USING hnsw IS 'Jaccard distance of bit
 -- ------------------------------------------------------------------------
 -- 9 inspection
 -- ------------------------------------------------------------------------
+
+--| What an index is and holds: its kind, state ('flat': every code is compared;
+--| 'graph'), value type, metric, quantizer with its bits per dimension, the
+--| dimensions of the column and those that are encoded, rows its parameters were
+--| computed from, heap rows, nodes, entries of searches, pages by kind, size.
+--| Nodes are fewer than heap rows where rows have the same code. For whoever may
+--| read the table, and members of pg_stat_scan_tables. Works on standbys.
+CREATE FUNCTION piramid_index_info(index regclass,
+		OUT access_method text, OUT kind text, OUT state text, OUT value_type text,
+		OUT metric text, OUT quantizer text, OUT bits integer, OUT dimensions integer,
+		OUT code_dimensions integer, OUT m integer, OUT trained_rows bigint,
+		OUT heap_rows bigint, OUT live_nodes bigint, OUT dead_nodes bigint,
+		OUT free_nodes bigint, OUT entries bigint, OUT pages jsonb, OUT bytes bigint,
+		OUT bytes_per_row double precision, OUT format_version text) RETURNS record
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'pir_index_info';
+COMMENT ON FUNCTION piramid_index_info(regclass) IS 'what an index of this extension is and holds';
+
+--| Verifies an index; one row per broken invariant, so none if all is well. The
+--| invariants are those of the source tree's README files (STORAGE-I1, HNSW-I8);
+--| block and node say where, if that makes sense. By default it locks the table
+--| against writers (SHARE mode) while it runs and compares everything, the index
+--| with the table too. With exclusive => false it hinders nobody and verifies only
+--| what holds within one page. For the owner of the table. On a standby the full
+--| check wants replay to stand still: pg_wal_replay_pause().
+CREATE FUNCTION piramid_check(index regclass, exclusive boolean DEFAULT true,
+		OUT invariant text, OUT block bigint, OUT node bigint, OUT detail text)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pir_check';
+COMMENT ON FUNCTION piramid_check(regclass, boolean) IS 'verify an index of this extension: one row per broken invariant';

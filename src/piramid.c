@@ -70,4 +70,5 @@ _PG_init(void)
 	list_simd_options();
 	pir_guc_init(&setup);
 	pir_hnsw_init();
+	pir_kind_register(&pir_hnsw_kind);
 }

@@ -75,6 +75,27 @@
 #define pir_random_below(n)	((uint64) random() % (n))
 #endif
 
+/* does the role own the relation? (the check became a general one in 16) */
+#if PG_VERSION_NUM >= 160000
+#define pir_owns_relation(relid, roleid)	object_ownercheck(RelationRelationId, (relid), (roleid))
+#else
+#define pir_owns_relation(relid, roleid)	pg_class_ownercheck((relid), (roleid))
+#endif
+
+/* where to learn about replay (15) */
+#if PG_VERSION_NUM >= 150000
+#define PIR_XLOGRECOVERY_H	"access/xlogrecovery.h"
+#else
+#define PIR_XLOGRECOVERY_H	"access/xlog.h"
+#endif
+
+/* a safe search_path for functions run on behalf of a table's owner (17) */
+#if PG_VERSION_NUM >= 170000
+#define pir_restrict_search_path()	RestrictSearchPath()
+#else
+#define pir_restrict_search_path()	((void) 0)
+#endif
+
 /* EXPLAIN counts index searches (18) */
 #if PG_VERSION_NUM >= 180000
 #define pir_count_index_search(scan) \

@@ -291,6 +291,10 @@ extern IndexBulkDeleteResult *pir_hnsw_bulkdelete(IndexVacuumInfo *info, IndexBu
 												  IndexBulkDeleteCallback callback, void *state);
 extern IndexBulkDeleteResult *pir_hnsw_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
 
+/* --- hnsw_check.c --- */
+struct PirCheck;
+extern void pir_hnsw_check(struct PirCheck *check);
+
 /* --- hnsw_options.c --- */
 typedef struct PirHnswOptions
 {

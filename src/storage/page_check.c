@@ -36,6 +36,7 @@ pir_check_init(PirCheck *check, Relation index, Relation heap, bool complete)
 	check->heap = heap;
 	check->complete = complete;
 	check->context = CurrentMemoryContext;
+	check->page = palloc(BLCKSZ);
 }
 
 void
@@ -175,9 +176,10 @@ pir_check_meta(PirCheck *check, PirKindId kind, void *meta, Size size)
 	return true;
 }
 
-Buffer
-pir_check_page(PirCheck *check, BlockNumber blkno, int kinds)
+bool
+pir_check_page(PirCheck *check, BlockNumber blkno, int kinds, Page page)
 {
+	PageHeader	header = (PageHeader) page;
 	Buffer		buf;
 	char	   *fault;
 
@@ -186,29 +188,29 @@ pir_check_page(PirCheck *check, BlockNumber blkno, int kinds)
 	{
 		pir_check_add(check, "STORAGE-I3", blkno, PIR_CHECK_NONE,
 					  "block is behind the end of the file (%u blocks)", check->file_blocks);
-		return InvalidBuffer;
+		return false;
 	}
 	buf = ReadBuffer(check->index, blkno);
 	LockBuffer(buf, BUFFER_LOCK_SHARE);
-	fault = pir_page_fault(BufferGetPage(buf), kinds);
+	memcpy(page, BufferGetPage(buf), BLCKSZ);
+	UnlockReleaseBuffer(buf);
+
+	fault = pir_page_fault(page, kinds);
 	if (fault == NULL)
 	{
-		PageHeader	header = (PageHeader) BufferGetPage(buf);
-		PirPageSpecialOnPage *special = pir_page_special(BufferGetPage(buf));
-
 		/* what lies behind pd_lower is not part of full-page images */
 		if (header->pd_lower < PIR_PAGE_CONTENT || header->pd_lower > header->pd_special)
 			fault = psprintf("pd_lower is %u", header->pd_lower);
-		else if (special->reserved != 0)
-			fault = psprintf("reserved field of the special space is %u", special->reserved);
+		else if (pir_page_special(page)->reserved != 0)
+			fault = psprintf("reserved field of the special space is %u",
+							 pir_page_special(page)->reserved);
 	}
 	if (fault == NULL)
-		return buf;
+		return true;
 
-	UnlockReleaseBuffer(buf);
 	pir_check_add(check, "STORAGE-I3", blkno, PIR_CHECK_NONE, "%s", fault);
 	pfree(fault);
-	return InvalidBuffer;
+	return false;
 }
 
 bool
@@ -261,19 +263,15 @@ check_table(PirCheck *check, int t, const PirTableOnPage *table, uint8 kind)
 
 	while (blkno != InvalidBlockNumber)
 	{
-		Buffer		buf;
-		Page		page;
 		PirPageSpecialOnPage *special;
 		uint32		first = dir * PIR_TABLE_FANOUT;
 		uint32		expected = Min(npages - Min(npages, first), (uint32) PIR_TABLE_FANOUT);
 
 		if (!pir_check_claim(check, blkno, PIR_USE_TABLE))
 			break;
-		buf = pir_check_page(check, blkno, PIR_PAGE_TABLE);
-		if (!BufferIsValid(buf))
+		if (!pir_check_page(check, blkno, PIR_PAGE_TABLE, check->page))
 			break;
-		page = BufferGetPage(buf);
-		special = pir_page_special(page);
+		special = pir_page_special(check->page);
 		if (special->logical != dir)
 			pir_check_add(check, "STORAGE-I4", blkno, PIR_CHECK_NONE,
 						  "page %u of page table %d has number %u", dir, t, special->logical);
@@ -284,11 +282,10 @@ check_table(PirCheck *check, int t, const PirTableOnPage *table, uint8 kind)
 			pir_check_add(check, "STORAGE-I4", blkno, PIR_CHECK_NONE,
 						  "page %u of page table %d has %u entries instead of %u",
 						  dir, t, special->nslots, expected);
-		memcpy(check->mapped[t] + Min(first, npages), pir_page_content(page),
+		memcpy(check->mapped[t] + Min(first, npages), pir_page_content(check->page),
 			   Min(expected, special->nslots) * sizeof(BlockNumber));
 		last = blkno;
 		blkno = special->next;
-		pir_page_release(buf);
 
 		/* one empty page may follow, from an append that did not get further */
 		if (++dir > ndirs + 1)
@@ -305,7 +302,6 @@ check_table(PirCheck *check, int t, const PirTableOnPage *table, uint8 kind)
 
 	for (uint32 i = 0; i < npages; i++)
 	{
-		Buffer		buf;
 		uint32		logical;
 
 		blkno = check->mapped[t][i];
@@ -314,11 +310,9 @@ check_table(PirCheck *check, int t, const PirTableOnPage *table, uint8 kind)
 		check->mapped[t][i] = InvalidBlockNumber;
 		if (!pir_check_claim(check, blkno, PIR_USE_MAPPED))
 			continue;
-		buf = pir_check_page(check, blkno, kind);
-		if (!BufferIsValid(buf))
+		if (!pir_check_page(check, blkno, kind, check->page))
 			continue;
-		logical = pir_page_special(BufferGetPage(buf))->logical;
-		pir_page_release(buf);
+		logical = pir_page_special(check->page)->logical;
 		if (logical != i)
 			pir_check_add(check, "STORAGE-I4", blkno, PIR_CHECK_NONE,
 						  "page %u of page table %d bears the number %u", i, t, logical);
@@ -336,16 +330,12 @@ check_free(PirCheck *check, const PirMetaHeadOnPage *head)
 
 	while (blkno != InvalidBlockNumber)
 	{
-		Buffer		buf;
-
 		if (!pir_check_claim(check, blkno, PIR_USE_FREE))
 			break;
 		n++;
-		buf = pir_check_page(check, blkno, PIR_PAGE_FREE);
-		if (!BufferIsValid(buf))
+		if (!pir_check_page(check, blkno, PIR_PAGE_FREE, check->page))
 			break;
-		blkno = pir_page_special(BufferGetPage(buf))->next;
-		pir_page_release(buf);
+		blkno = pir_page_special(check->page)->next;
 	}
 	if (n != head->nfree)
 		pir_check_add(check, "STORAGE-I5", PIR_META_BLKNO, PIR_CHECK_NONE,
@@ -372,19 +362,14 @@ pir_check_chain(PirCheck *check, BlockNumber first, int kind, PirCheckVisit visi
 
 	while (blkno != InvalidBlockNumber)
 	{
-		Buffer		buf;
-		Page		page;
 		BlockNumber next;
 
 		if (!pir_check_claim(check, blkno, PIR_USE_CHAIN))
 			break;
-		buf = pir_check_page(check, blkno, kind);
-		if (!BufferIsValid(buf))
+		if (!pir_check_page(check, blkno, kind, check->page))
 			break;
-		page = BufferGetPage(buf);
-		next = pir_page_special(page)->next;
-		visit(check, blkno, page, arg);
-		pir_page_release(buf);
+		next = pir_page_special(check->page)->next;
+		visit(check, blkno, check->page, arg);
 		n++;
 		blkno = next;
 	}
@@ -399,17 +384,11 @@ pir_check_unclaimed(PirCheck *check)
 
 	for (BlockNumber blkno = 0; blkno < check->nblocks; blkno++)
 	{
-		Buffer		buf;
-		int			kind;
-
-		if (check->uses[blkno] != PIR_USE_NONE)
+		if (check->uses[blkno] != PIR_USE_NONE ||
+			!pir_check_page(check, blkno, any, check->page))
 			continue;
-		buf = pir_check_page(check, blkno, any);
-		if (!BufferIsValid(buf))
-			continue;
-		kind = pir_page_special(BufferGetPage(buf))->kind;
-		pir_page_release(buf);
 		pir_check_add(check, "STORAGE-I6", blkno, PIR_CHECK_NONE,
-					  "block of kind 0x%02X is in use but nothing leads to it", kind);
+					  "block of kind 0x%02X is in use but nothing leads to it",
+					  pir_page_special(check->page)->kind);
 	}
 }

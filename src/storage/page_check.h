@@ -45,6 +45,7 @@ typedef struct PirCheck
 	List	   *findings;		/* of PirFinding, in 'context' */
 	List	   *suppressed;		/* of PirFinding, one per invariant: how many more */
 	MemoryContext context;
+	Page		page;			/* room for one page, for this file's own use */
 
 	/* filled by pir_check_tables() */
 	BlockNumber file_blocks;	/* blocks of the file */
@@ -85,10 +86,12 @@ extern void pir_check_reset(PirCheck *check);
 extern bool pir_check_meta(PirCheck *check, PirKindId kind, void *meta, Size size);
 
 /*
- * Pin and share-lock a page of one of 'kinds'; InvalidBuffer, with a finding
- * of STORAGE-I3, if there is none.
+ * Copy a page of one of 'kinds' to 'page' (BLCKSZ bytes, MAXALIGNed); false,
+ * with a finding of STORAGE-I3, if there is none. Working on copies, a check
+ * holds no lock while it compares pages with each other.
+ * Locks: share lock on the page, released.
  */
-extern Buffer pir_check_page(PirCheck *check, BlockNumber blkno, int kinds);
+extern bool pir_check_page(PirCheck *check, BlockNumber blkno, int kinds, Page page);
 
 /*
  * Walk the page tables and the chain of free pages, and remember which block
@@ -106,8 +109,8 @@ extern bool pir_check_claim(PirCheck *check, BlockNumber blkno, PirPageUse use);
 
 /*
  * Walk a chain of pages of one kind that belongs to the index kind: calls
- * visit() for each (share-locked) page and returns their number. Stops at a
- * page that is no member, or was seen before. STORAGE-I3, I6.
+ * visit() with a copy of each page and returns their number. Stops at a page
+ * that is no member, or was seen before. STORAGE-I3, I6.
  */
 typedef void (*PirCheckVisit) (PirCheck *check, BlockNumber blkno, Page page, void *arg);
 extern uint32 pir_check_chain(PirCheck *check, BlockNumber first, int kind,

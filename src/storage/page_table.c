@@ -365,7 +365,10 @@ pir_table_pin(PirStore *store, int table, uint32 logical)
 	return cache->hints[logical] = ReadBuffer(store->index, blkno);
 }
 
-/* Add an empty page to the chain of table pages; one atomic change. */
+/*
+ * Add an empty page to the chain of table pages; one atomic change. Or learn
+ * of the one that an unfinished append left there.
+ */
 static void
 append_dir(PirStore *store, Buffer meta, int t)
 {
@@ -376,11 +379,24 @@ append_dir(PirStore *store, Buffer meta, int t)
 	Buffer		last = InvalidBuffer;
 	Buffer		buf;
 
+	grow_cache(store, cache, cache->npages, cache->ndirs + 1);
+	table = &pir_meta_head(BufferGetPage(meta))->tables[t];
+	if (table->last != InvalidBlockNumber)
+	{
+		last = pir_page_read(store->index, table->last, PIR_PAGE_TABLE, PIR_LOCK_EXCLUSIVE);
+
+		/* a crash or error may have come between our change and the next */
+		if (pir_page_special(BufferGetPage(last))->logical == table->npages / PIR_TABLE_FANOUT)
+		{
+			cache->dirs[cache->ndirs++] = table->last;
+			pir_page_release(last);
+			return;
+		}
+	}
+
 	pir_wal_begin(&wal, store->index);
 	head = pir_meta_head(pir_wal_page(&wal, meta));
 	table = &head->tables[t];
-	if (table->last != InvalidBlockNumber)
-		last = pir_page_read(store->index, table->last, PIR_PAGE_TABLE, PIR_LOCK_EXCLUSIVE);
 	buf = pir_page_alloc(store->index, head);
 	pir_page_set_used(pir_wal_new_page(&wal, buf, PIR_PAGE_TABLE,
 									   table->npages / PIR_TABLE_FANOUT), 0);
@@ -389,7 +405,6 @@ append_dir(PirStore *store, Buffer meta, int t)
 	else
 		table->first = BufferGetBlockNumber(buf);
 	table->last = BufferGetBlockNumber(buf);
-	grow_cache(store, cache, cache->npages, cache->ndirs + 1);
 	pir_wal_finish(&wal);
 
 	cache->dirs[cache->ndirs++] = BufferGetBlockNumber(buf);

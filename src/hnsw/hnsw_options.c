@@ -246,6 +246,7 @@ pir_hnsw_identity(Relation index, PirMetaHeadOnPage *head)
 						   pir_hnsw_m(index), pir_hnsw_ef_construction(index))));
 
 	spec.metric = metric;
+	spec.scale = 1.0f;			/* of any index to come: training chooses it */
 	spec.dim = pir_value_code_dim(type, dim, &sketch);
 	spec.quantizer = quantizer == QUANTIZER_AUTO ? default_quantizer(metric) : quantizer;
 	check_quantizer(&spec, type);

@@ -184,13 +184,28 @@ pop_exact(HnswScan *so)
 	return top;
 }
 
-/* Make the search's best nodes the queue of candidates. */
+/*
+ * Are estimates the distances themselves? Not those of sketches, whatever
+ * their code.
+ */
+static inline bool
+estimates_exact(const HnswScan *so)
+{
+	return pir_quant_is_exact(so->hnsw.quant) && !so->hnsw.value.sketch;
+}
+
+/*
+ * Make the search's best nodes the queue of candidates.
+ *
+ * The error unit of a code says nothing of what hashing did to a sketch, so
+ * sketches have no bound: every candidate is fetched.
+ */
 static void
 queue_best(HnswScan *so)
 {
 	PirHnswSearch *search = &so->search;
 	float		eps = so->flat ? PIR_QUANT_EPS_SURE : PIR_QUANT_EPS;
-	bool		exact = pir_quant_is_exact(so->hnsw.quant);
+	bool		exact = estimates_exact(so);
 	ItemPointerData *tids = NULL;
 	int			capacity = 0;
 	int			queue_capacity = search->nbest;
@@ -208,7 +223,9 @@ queue_best(HnswScan *so)
 		float		bound = found->dist;
 		int			ntids = 0;
 
-		if (!exact)
+		if (so->hnsw.value.sketch)
+			bound = -INFINITY;
+		else if (!exact)
 		{
 			pir_hnsw_search_error(search, f);
 			bound -= eps * found->err;
@@ -346,7 +363,7 @@ next_batch(HnswScan *so)
 static bool
 next_candidate(IndexScanDesc scan, HnswScan *so, Candidate *result)
 {
-	bool		fetch = !so->blind && so->hnsw.quant != NULL && !pir_quant_is_exact(so->hnsw.quant);
+	bool		fetch = !so->blind && so->hnsw.quant != NULL && !estimates_exact(so);
 
 	for (;;)
 	{

@@ -8,7 +8,7 @@
 #include "quant/quant_internal.h"
 
 #define MAX_DIM		16000		/* of a vector */
-#define MAX_BIT_DIM	64000		/* of a bit string */
+#define MAX_BIT_DIM	1048576		/* of a bit string */
 
 /* Indexed by PirQuantId. */
 static const PirQuantMethod *const methods[] = {
@@ -32,7 +32,7 @@ pir_quant_check_spec(const PirQuantSpec *spec)
 		return "a vector has at least 1 dimension";
 	if (spec->dim > (spec->quantizer == PIR_QUANT_BITS ? MAX_BIT_DIM : MAX_DIM))
 		return spec->quantizer == PIR_QUANT_BITS
-			? "a bit string can have at most 64000 bits"
+			? "a bit string can have at most 1048576 bits"
 			: "a vector can have at most 16000 dimensions";
 	return methods[spec->quantizer]->check_spec(spec);
 }

@@ -90,7 +90,7 @@ test_specs(void)
 	for (int id = 0; id < 5; id++)
 	{
 		static const int bits[] = {32, 16, 8, 4, 1};
-		uint32_t	limit = id == PIR_QUANT_BITS ? 64000 : 16000;
+		uint32_t	limit = id == PIR_QUANT_BITS ? 1048576 : 16000;
 		PirQuantSpec spec = make_spec((CodeKind) {id, bits[id], ""}, id == PIR_QUANT_BITS ? PIR_METRIC_HAMMING : PIR_METRIC_L2, 0, NULL);
 
 		wrong += pir_quant_check_spec(&spec) == NULL;

@@ -119,7 +119,7 @@ $(filter $(UNIT_DIR)/src/quant/%,$(HOSTFREE_OBJS)): UNIT_CFLAGS += -ffp-contract
 -include $(HOSTFREE_OBJS:.o=.d) $(wildcard $(UNIT_DIR)/test/*/*.d)
 
 .PHONY: unit-programs fuzz-programs test test-all test-unit test-fuzz test-regress \
-	test-isolation test-tap lint tidy format asan valgrind fuzz dist
+	test-isolation test-tap lint tidy format asan valgrind coverage fuzz docs dist
 
 unit-programs: $(UNIT_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
@@ -158,6 +158,9 @@ test-all:
 test-fuzz test-regress test-isolation:
 	$(RUN) $(@:test-%=%)
 
+coverage:
+	$(RUN) --coverage regress isolation tap pgtap
+
 test-tap:
 	$(RUN) tap $(PROVE_TESTS)
 
@@ -179,6 +182,12 @@ tidy:
 	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 		--suppress=unknownMacro --suppress=missingInclude -I$(srcdir)/src $(srcdir)/src
 	clang-tidy --quiet --warnings-as-errors='*' $(OBJS:.o=.c) -- -std=gnu11 $(PG_CPPFLAGS) -D_GNU_SOURCE 2>/dev/null
+
+# build/docs/sql.md: every object of the extension, from its script
+docs:
+	@mkdir -p build/docs
+	$(srcdir)/test/docs/sql_reference > build/docs/sql.md
+	@echo build/docs/sql.md
 
 # the archive that goes to PGXN, from what is committed
 DIST = $(EXTENSION)-$(shell sed -n 's/^ *"version": *"\(.*\)",$$/\1/p' $(srcdir)/META.json | tail -1)

@@ -270,7 +270,12 @@ settle_owner(Vacuum *vac, uint32 owner)
 		uint32		first;
 		bool		again = false;
 
-		/* the link cannot change while we hold the meta page: see append_tid() */
+		/*
+		 * The link cannot change while we hold the meta page: see
+		 * append_tid(). What it leads to may be newer than what we know of the
+		 * page table.
+		 */
+		(void) pir_store_sync(vac->hnsw.store, pir_meta_head(pir_page_of(metabuf)));
 		pir_page_lock(index, owner_buf, PIR_PAGE_CODE, PIR_LOCK_SHARE);
 		node = pir_hnsw_node_at(head, pir_page_of(owner_buf), owner);
 		first = node->state == PIR_NODE_LIVE ? node->link : PIR_NID_NONE;

@@ -705,7 +705,7 @@ init_meta(Relation index, PirHnswMetaOnPage *meta)
 	meta->state = PIR_HNSW_FLAT;
 	meta->free_node = PIR_NID_NONE;
 	meta->root = PIR_NID_NONE;
-	meta->centre = meta->entry = InvalidBlockNumber;
+	meta->centre = meta->entry = meta->retired = InvalidBlockNumber;
 	pir_quant_train_l1(NULL, NULL, 0, &meta->scale, &meta->offset);
 }
 
@@ -887,29 +887,51 @@ fetch_input(Builder *builder, PirRerank *rerank, Snapshot snapshot, ItemPointer 
 	return found;
 }
 
-/* Free the pages of the old state, one atomic change each. */
-static void
-free_flat_pages(Relation index, const PirHnswMetaOnPage *old, const BlockNumber *blocks, uint32 nblocks)
+void
+pir_hnsw_free_retired(Relation index)
 {
-	BlockNumber dir = old->head.tables[PIR_TABLE_CODE].first;
-
-	for (uint32 i = 0; i < nblocks || dir != InvalidBlockNumber; i++)
+	for (;;)
 	{
-		BlockNumber blkno = i < nblocks ? blocks[i] : dir;
 		Buffer		metabuf = pir_meta_read(index, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
-		Buffer		buf = pir_page_read(index, blkno, PIR_PAGE_CODE | PIR_PAGE_TABLE, PIR_LOCK_EXCLUSIVE);
+		PirHnswMetaOnPage *meta = (PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf));
+		BlockNumber dir_blkno = meta->retired;
+		Buffer		dir;
 		PirWal		wal;
-		PirMetaHeadOnPage *head;
 		Page		page;
+		uint16		nslots;
 
-		if (i >= nblocks)
-			dir = pir_page_special(pir_page_of(buf))->next;
+		CHECK_FOR_INTERRUPTS();
+		if (dir_blkno == InvalidBlockNumber)
+		{
+			pir_page_release(metabuf);
+			return;
+		}
+		dir = pir_page_read(index, dir_blkno, PIR_PAGE_TABLE, PIR_LOCK_EXCLUSIVE);
+		nslots = pir_page_special(pir_page_of(dir))->nslots;
+
 		pir_wal_begin(&wal, index);
-		head = pir_meta_head(pir_wal_page(&wal, metabuf));
-		page = pir_wal_page(&wal, buf);
-		pir_page_free(head, blkno, page);
-		pir_wal_finish(&wal);
-		pir_page_release(buf);
+		meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
+		page = pir_wal_page(&wal, dir);
+		if (nslots > 0)
+		{
+			/* the last page that this page-table page knows */
+			BlockNumber blkno = ((BlockNumber *) pir_page_content(page))[nslots - 1];
+			Buffer		buf = pir_page_read(index, blkno, PIR_PAGE_CODE, PIR_LOCK_EXCLUSIVE);
+
+			pir_page_free(&meta->head, blkno, pir_wal_page(&wal, buf));
+			pir_page_special(page)->nslots = nslots - 1;
+			pir_page_set_used(page, (nslots - 1) * sizeof(BlockNumber));
+			pir_wal_finish(&wal);
+			pir_page_release(buf);
+		}
+		else
+		{
+			/* the page-table page itself */
+			meta->retired = pir_page_special(page)->next;
+			pir_page_free(&meta->head, dir_blkno, page);
+			pir_wal_finish(&wal);
+		}
+		pir_page_release(dir);
 		pir_page_release(metabuf);
 	}
 }
@@ -927,8 +949,6 @@ train_locked(Relation index, Relation heap)
 	Buffer		metabuf;
 	PirWal		wal;
 	ItemPointerData *tids;
-	BlockNumber *blocks;
-	uint32		nblocks;
 	float	   *centre;
 	int			nrows;
 
@@ -940,10 +960,6 @@ train_locked(Relation index, Relation heap)
 		return;
 	}
 	tids = flat_rows(&hnsw, &nrows);
-	nblocks = hnsw.meta.head.tables[PIR_TABLE_CODE].npages;
-	blocks = MemoryContextAllocHuge(CurrentMemoryContext, pir_size_mul(Max(nblocks, 1), sizeof(BlockNumber)));
-	for (uint32 i = 0; i < nblocks; i++)
-		blocks[i] = pir_table_block(hnsw.store, PIR_TABLE_CODE, i);
 
 	/*
 	 * Rows that are dead to everyone are left out: their values may be gone
@@ -981,6 +997,7 @@ train_locked(Relation index, Relation heap)
 
 	/* the switch */
 	builder.meta.head.epoch++;
+	builder.meta.retired = hnsw.meta.head.tables[PIR_TABLE_CODE].first;
 	metabuf = pir_meta_read(index, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
 	meta = (PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf));
 	if (meta->head.epoch != hnsw.meta.head.epoch || meta->head.nblocks != hnsw.meta.head.nblocks ||
@@ -991,7 +1008,7 @@ train_locked(Relation index, Relation heap)
 	pir_wal_finish(&wal);
 	pir_page_release(metabuf);
 
-	free_flat_pages(index, &hnsw.meta, blocks, nblocks);
+	pir_hnsw_free_retired(index);
 	pir_hnsw_close(&hnsw);
 	MemoryContextDelete(builder.context);
 }

@@ -158,8 +158,7 @@ check_meta(PirHnswCheck *hc)
 	if (meta->state != PIR_HNSW_FLAT && meta->state != PIR_HNSW_GRAPH)
 		pir_check_add(hc->check, "HNSW-I1", PIR_META_BLKNO, PIR_CHECK_NONE,
 					  "state is %u", meta->state);
-	if (meta->reserved[0] != 0 || meta->reserved[1] != 0 || meta->reserved[2] != 0 ||
-		meta->reserved2 != 0)
+	if (meta->reserved[0] != 0 || meta->reserved[1] != 0 || meta->reserved[2] != 0)
 		pir_check_add(hc->check, "HNSW-I1", PIR_META_BLKNO, PIR_CHECK_NONE,
 					  "reserved bytes are not zero");
 	if (meta->state == PIR_HNSW_FLAT &&

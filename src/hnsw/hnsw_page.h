@@ -42,7 +42,8 @@
  *      160     4  scale          of the scalar code for L1
  *      164     4  offset         of the scalar code for L1
  *      168     4  ntrained       rows that the centre was computed from
- *      172     4  reserved2      0
+ *      172     4  retired        first page-table page of the flat state whose pages are
+ *                                still to be freed, or InvalidBlockNumber
  *
  *   Written by hnsw_build.c, hnsw_insert.c, hnsw_vacuum.c. Guarded by the
  *   content lock of block 0.
@@ -64,7 +65,7 @@ typedef struct PirHnswMetaOnPage
 	float		scale;
 	float		offset;
 	uint32		ntrained;
-	uint32		reserved2;
+	BlockNumber retired;
 } PirHnswMetaOnPage;
 
 StaticAssertDecl(sizeof(PirHnswMetaOnPage) == 176, "hnsw meta page is 176 bytes");

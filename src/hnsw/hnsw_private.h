@@ -253,6 +253,13 @@ extern void pir_hnsw_build_empty(Relation index);
  */
 extern void pir_hnsw_train(Relation index, Relation heap);
 
+/*
+ * Put the pages of the flat state, retired by training, into the chain of
+ * free pages; finishes what an interrupted training left. One atomic change
+ * per page. Locks: takes the meta page exclusively.
+ */
+extern void pir_hnsw_free_retired(Relation index);
+
 /* --- hnsw_insert.c --- */
 extern bool pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 							Relation heap, IndexUniqueCheck unique, bool unchanged,

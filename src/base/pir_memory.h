@@ -2,7 +2,7 @@
  *
  * pir_memory.h
  *	  Aligned allocation for the host-free modules, whose SIMD wants more than
- *	  MAXALIGN.
+ *	  MAXALIGN; hints to the cache.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,6 +32,15 @@ pir_alloc_aligned(MemoryContext context, Size size, bool zero)
 	chunk = MemoryContextAllocExtended(context, padded,
 									   MCXT_ALLOC_HUGE | (zero ? MCXT_ALLOC_ZERO : 0));
 	return (void *) TYPEALIGN(PIR_CACHE_LINE, chunk);
+}
+
+/* A hint to the CPU that the line at 'address' will be read. */
+static inline void
+pir_prefetch(const void *address)
+{
+#if defined(__GNUC__) || defined(__clang__)
+	__builtin_prefetch(address);
+#endif
 }
 
 #endif							/* PIR_MEMORY_H */

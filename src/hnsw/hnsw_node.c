@@ -116,7 +116,7 @@ pir_hnsw_lock_node(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, PirLock lock, 
 	Page		page;
 
 	*buf = pir_pins_get(pins, PIR_TABLE_CODE, pir_hnsw_code_page(head, nid));
-	page = pir_page_lock(hnsw->rel, *buf, PIR_PAGE_CODE, lock);
+	page = pir_page_lock_pinned(*buf, lock);
 	if (unlikely(nid % head->nodes_per_page >= pir_page_special(page)->nslots))
 		pir_report_corrupted(hnsw->rel, pir_page_blkno(*buf), "node %u does not exist", nid);
 	return page;
@@ -129,7 +129,7 @@ pir_hnsw_lock_list(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, PirLock lock, 
 	Page		page;
 
 	*buf = pir_pins_get(pins, PIR_TABLE_LIST, pir_hnsw_list_page(head, nid));
-	page = pir_page_lock(hnsw->rel, *buf, PIR_PAGE_LIST, lock);
+	page = pir_page_lock_pinned(*buf, lock);
 	if (unlikely(nid % head->lists_per_page >= pir_page_special(page)->nslots ||
 				 pir_hnsw_list_at(head, page, nid)->nedges > hnsw->cap))
 		pir_report_corrupted(hnsw->rel, pir_page_blkno(*buf), "node %u has no valid neighbour list", nid);

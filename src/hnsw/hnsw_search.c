@@ -20,9 +20,13 @@
 
 #include "base/pir_compat.h"
 #include "base/pir_error.h"
+#include "base/pir_memory.h"
 #include "hnsw/hnsw_private.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+
+/* The hardware fetches on by itself behind this. */
+#define PREFETCH_BYTES	1024
 
 /* A neighbour to evaluate, sortable by place. */
 typedef struct Wanted
@@ -247,8 +251,7 @@ evaluate_page(PirHnswSearch *search, const Wanted *wanted, int n)
 	PirHnswIndex *hnsw = search->hnsw;
 	const PirMetaHeadOnPage *head = &hnsw->meta.head;
 	Buffer		buf = pir_pins_get(&search->pins, PIR_TABLE_CODE, wanted[0].page);
-	Page		page = pir_page_lock(hnsw->rel, buf, PIR_PAGE_CODE, PIR_LOCK_SHARE);
-	uint32		nslots = pir_page_special(page)->nslots;
+	Page		page = pir_page_lock_pinned(buf, PIR_LOCK_SHARE);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -259,9 +262,10 @@ evaluate_page(PirHnswSearch *search, const Wanted *wanted, int n)
 		bool		wanted_now;
 		int			f;
 
-		if (unlikely(nid % head->nodes_per_page >= nslots))
-			pir_report_corrupted(hnsw->rel, pir_page_blkno(buf), "node %u does not exist", nid);
-		/* an edge may be stale: see README.md, "Stale edges" */
+		/*
+		 * An edge may be stale: see README.md, "Stale edges". Behind the last
+		 * slot in use a page is zero, which is PIR_NODE_UNUSED.
+		 */
 		if (node->state != PIR_NODE_LIVE && node->state != PIR_NODE_DEAD)
 			continue;
 
@@ -281,6 +285,19 @@ evaluate_page(PirHnswSearch *search, const Wanted *wanted, int n)
 			push_best(search, f);
 	}
 	pir_page_unlock(buf);
+}
+
+/* Bring the cache lines of a node on their way; as many as a walk may wait for. */
+static inline void
+prefetch_node(PirHnswSearch *search, const Wanted *wanted)
+{
+	const PirMetaHeadOnPage *head = &search->hnsw->meta.head;
+	Buffer		buf = pir_pins_get(&search->pins, PIR_TABLE_CODE, wanted->page);
+	const char *node = (const char *) pir_hnsw_node_at(head, pir_page_of(buf), wanted->nid);
+	Size		bytes = Min(head->node_size, PREFETCH_BYTES);
+
+	for (Size done = 0; done < bytes; done += PIR_CACHE_LINE)
+		pir_prefetch(node + done);
 }
 
 /* Evaluate the neighbours of a node that were not visited before. */
@@ -308,6 +325,17 @@ expand(PirHnswSearch *search, uint32 nid)
 		wanted[j].nid = target;
 		wanted[j].page = page;
 		n++;
+	}
+
+	/*
+	 * Ask for all of them before computing with the first: the time goes into
+	 * waiting for memory. (A page may be evicted from the pins again by the
+	 * time it is looked at; that costs time, nothing else.)
+	 */
+	if (n > 1)
+	{
+		for (int i = 0; i < n; i++)
+			prefetch_node(search, &wanted[i]);
 	}
 
 	for (int i = 0; i < n;)
@@ -457,7 +485,7 @@ pir_hnsw_search_flat(PirHnswSearch *search)
 
 	for (uint32 logical = 0; logical < npages; logical += head->pages_per_node)
 	{
-		Buffer		buf = pir_pins_get(&search->pins, PIR_TABLE_CODE, logical);
+		Buffer		buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, logical);
 		Page		page;
 		uint32		nslots;
 
@@ -466,7 +494,10 @@ pir_hnsw_search_flat(PirHnswSearch *search)
 		 * epoch tells, below.
 		 */
 		if (!pir_page_lock_if(hnsw->rel, buf, PIR_PAGE_CODE, PIR_LOCK_SHARE, &page))
+		{
+			pir_page_unpin(buf);
 			break;
+		}
 		nslots = Min(pir_page_special(page)->nslots, head->nodes_per_page);
 		for (uint32 slot = 0; slot < nslots; slot++)
 		{
@@ -483,7 +514,7 @@ pir_hnsw_search_flat(PirHnswSearch *search)
 												   search->found[f].dist);
 			search->nevaluated++;
 		}
-		pir_page_unlock(buf);
+		pir_page_release(buf);
 		CHECK_FOR_INTERRUPTS();
 	}
 

@@ -32,6 +32,13 @@ pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock)
 	return page;
 }
 
+Page
+pir_page_lock_pinned(Buffer buf, PirLock lock)
+{
+	LockBuffer(buf, lock == PIR_LOCK_SHARE ? BUFFER_LOCK_SHARE : BUFFER_LOCK_EXCLUSIVE);
+	return BufferGetPage(buf);
+}
+
 bool
 pir_page_lock_if(Relation index, Buffer buf, int kinds, PirLock lock, Page *page)
 {

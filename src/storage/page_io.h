@@ -42,6 +42,12 @@ extern Page pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock);
 extern bool pir_page_lock_if(Relation index, Buffer buf, int kinds, PirLock lock, Page *page);
 
 /*
+ * The same without a check, for a page whose kind was checked since it was
+ * pinned and cannot have changed: see pir_pins_get().
+ */
+extern Page pir_page_lock_pinned(Buffer buf, PirLock lock);
+
+/*
  * Lock two pinned pages exclusively, in ascending order of blocks; they may be
  * the same one. pir_page_unlock_pair() undoes it.
  */

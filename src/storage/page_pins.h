@@ -39,8 +39,11 @@ typedef struct PirPins
 extern void pir_pins_init(PirPins *pins, PirStore *store);
 
 /*
- * The page, pinned; valid until the next call that may evict it (so use it,
- * or at most PIR_PINS_MAX / 4 of them, at once).
+ * The page, pinned, and checked to be of its table's kind (which a mapped
+ * page keeps while the epoch lasts); valid until the next call, which may
+ * evict it.
+ * Locks: when the page is pinned for the first time, a share lock on it for
+ * the check; and as pir_table_pin(). Errors: INDEX_CORRUPTED.
  */
 extern Buffer pir_pins_get(PirPins *pins, int table, uint32 logical);
 

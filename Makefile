@@ -134,6 +134,17 @@ asan:
 valgrind: $(UNIT_PROGRAMS)
 	prove --exec 'valgrind -q --error-exitcode=99' $(PROVE_FLAGS) $(UNIT_PROGRAMS)
 
+# make bench-kernels BENCH_ARGS='kernel=dot_u4_s8 n=512': see the head of the file
+BENCH_DIR = build/bench
+BENCH_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) $(WERROR) -I$(srcdir)/src \
+	-DBENCH_COMMIT='"$(shell git -C $(srcdir) describe --always --dirty 2>/dev/null)"'
+BENCH_SRCS = $(srcdir)/test/bench/bench_kernels.c $(patsubst %.o,$(srcdir)/%.c,$(OBJS_distance))
+
+bench-kernels:
+	@mkdir -p $(BENCH_DIR)
+	$(CC) $(BENCH_CFLAGS) -o $(BENCH_DIR)/bench_kernels $(BENCH_SRCS) -lm
+	$(BENCH_DIR)/bench_kernels $(BENCH_ARGS)
+
 # make fuzz T=quant_round_trip: look for new inputs that break one target
 FUZZ_SECONDS = 60
 fuzz:

@@ -1046,7 +1046,7 @@ COMMENT ON OPERATOR CLASS sparsevec_ops USING btree IS 'order of sparsevec: elem
 -- ------------------------------------------------------------------------
 
 CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
-	LANGUAGE C
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pir_hnsw_handler';
 COMMENT ON FUNCTION hnswhandler(internal) IS 'hnsw index access method handler';
 
@@ -1056,17 +1056,17 @@ CREATE ACCESS METHOD hnsw TYPE INDEX HANDLER hnswhandler;
 COMMENT ON ACCESS METHOD hnsw IS 'hnsw index access method: graph of quantized vectors';
 
 CREATE FUNCTION hnsw_halfvec_support(internal) RETURNS internal
-	LANGUAGE C
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pir_hnsw_halfvec_support';
 COMMENT ON FUNCTION hnsw_halfvec_support(internal) IS 'hnsw support of type halfvec';
 
 CREATE FUNCTION hnsw_bit_support(internal) RETURNS internal
-	LANGUAGE C
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pir_hnsw_bit_support';
 COMMENT ON FUNCTION hnsw_bit_support(internal) IS 'hnsw support of type bit';
 
 CREATE FUNCTION hnsw_sparsevec_support(internal) RETURNS internal
-	LANGUAGE C
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pir_hnsw_sparsevec_support';
 COMMENT ON FUNCTION hnsw_sparsevec_support(internal) IS 'hnsw support of type sparsevec';
 

@@ -135,10 +135,27 @@ pir_hnsw_sample_entry(PirHnswIndex *hnsw, uint32 nid, const void *item, uint32 n
 	pir_page_release(metabuf);
 }
 
+static bool
+is_live(PirHnswIndex *hnsw, uint32 nid)
+{
+	PirPins		pins;
+	Buffer		buf;
+	Page		page;
+	bool		live;
+
+	pir_pins_init(&pins, hnsw->store);
+	page = pir_hnsw_lock_node(hnsw, &pins, nid, PIR_LOCK_SHARE, &buf);
+	live = pir_hnsw_node_at(&hnsw->meta.head, page, nid)->state == PIR_NODE_LIVE;
+	pir_page_unlock(buf);
+	pir_pins_release(&pins);
+	return live;
+}
+
 /*
  * One atomic change {meta, entry page} per page that is shortened; the pages
  * stay in the chain for later entries. From the last to the first, so that
- * the slots in use are always the first ones.
+ * the slots in use are always the first ones. A live root stays, if an insert
+ * put it there after the caller found nothing alive.
  */
 void
 pir_hnsw_truncate_entries(PirHnswIndex *hnsw, uint32 keep)
@@ -157,6 +174,9 @@ pir_hnsw_truncate_entries(PirHnswIndex *hnsw, uint32 keep)
 		PirWal		wal;
 		Page		page;
 
+		(void) pir_store_sync(hnsw->store, &meta->head);
+		if (keep == 0 && meta->root != PIR_NID_NONE && is_live(hnsw, meta->root))
+			keep = 1;
 		if (meta->nentries <= keep)
 		{
 			pir_page_release(metabuf);

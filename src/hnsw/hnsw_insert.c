@@ -28,6 +28,9 @@
 /* How often to choose anew when another backend changes a list under us. */
 #define ADD_EDGE_ATTEMPTS	4
 
+/* How far to look for a node that takes an anchor. */
+#define MAX_LINK_EF			65535
+
 /* --- slots --- */
 
 /* Write the parts of an item that do not fit the first page of its node. */
@@ -287,14 +290,10 @@ pir_hnsw_copy_item(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, void *item)
 	Buffer		buf;
 	Page		page = pir_hnsw_lock_node(hnsw, pins, nid, PIR_LOCK_SHARE, &buf);
 	bool		live = pir_hnsw_node_at(&hnsw->meta.head, page, nid)->state == PIR_NODE_LIVE;
+	const void *found = pir_hnsw_item(hnsw, page, nid, item);
 
-	if (live)
-	{
-		const void *found = pir_hnsw_item(hnsw, page, nid, item);
-
-		if (found != item)
-			memcpy(item, found, hnsw->meta.head.item_size);
-	}
+	if (found != item)
+		memcpy(item, found, hnsw->meta.head.item_size);
 	pir_page_unlock(buf);
 	return live;
 }
@@ -318,8 +317,12 @@ choose_edges(PirHnswIndex *hnsw, PirPins *pins, const void *from_item, uint32 *e
 	{
 		char	   *item = items + i * item_size;
 
-		/* edges to what is not live go first of all */
-		if (!pir_hnsw_copy_item(hnsw, pins, PIR_EDGE_NODE(edges[i]), item))
+		/*
+		 * Edges to what is not live go first of all; but anchors stay: other
+		 * nodes may be within reach through a tombstone only.
+		 */
+		if (!pir_hnsw_copy_item(hnsw, pins, PIR_EDGE_NODE(edges[i]), item) &&
+			(edges[i] & PIR_EDGE_ANCHOR) == 0)
 			continue;
 		cands[n].node = edges[i];
 		cands[n].item = item;
@@ -465,8 +468,11 @@ write_node(PirHnswIndex *hnsw, const void *item, ItemPointer tid,
 	return nid;
 }
 
-/* Make every neighbour know the new node; one of the edges is its anchor. */
-static void
+/*
+ * Make every neighbour know the new node; one of the edges is its anchor.
+ * False if nobody takes the anchor.
+ */
+static bool
 link_back(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, const void *item,
 		  const PirHnswCandidate *cands, int nchosen, int ncands)
 {
@@ -489,7 +495,7 @@ link_back(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, const void *item,
 			MemoryContextReset(work);
 		}
 	}
-	for (int i = 0; i < nchosen; i++)
+	for (int i = 0; i < nchosen && anchored >= 0; i++)
 	{
 		if (i != anchored)
 			(void) pir_hnsw_add_edge(hnsw, pins, cands[i].node, cands[i].item, nid, item, false, 0);
@@ -497,17 +503,79 @@ link_back(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, const void *item,
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
+	return anchored >= 0;
+}
+
+/*
+ * Nothing alive was found: the node becomes the root. It holds an anchor to
+ * the root so far, through which whatever that one led to stays in reach.
+ * False if the root has changed since hnsw->meta was read: look again.
+ */
+static bool
+become_root(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, const void *item)
+{
+	uint32		root = hnsw->meta.root;
+	Buffer		metabuf;
+	bool		changed;
+
+	/* the list is not full, so that nothing has to be chosen */
+	if (root != PIR_NID_NONE && root != nid)
+		(void) pir_hnsw_add_edge(hnsw, pins, nid, item, root, item, true, hnsw->cap);
+
+	metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
+	changed = ((PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf)))->root != root;
+	if (!changed)
+		pir_hnsw_put_entry(hnsw, metabuf, 0, nid, item);
+	pir_page_release(metabuf);
+	return !changed;
+}
+
+/*
+ * Search for neighbours: the nearest live nodes beside 'self', with copies of
+ * their items. If 'tid' is given and a node with this very item is among them,
+ * the row is added to that one and the result is -1.
+ */
+static int
+find_candidates(PirHnswIndex *hnsw, PirHnswSearch *search, const PirQuantQuery *query, int ef,
+				const void *item, uint32 self, ItemPointer tid, PirHnswCandidate **cands)
+{
+	Size		item_size = TYPEALIGN(16, hnsw->meta.head.item_size);
+	char	   *items;
+	int			n = 0;
+
+	pir_hnsw_search_init(search, hnsw, query, CurrentMemoryContext, false);
+	pir_hnsw_search_run(search, ef);
+	pir_hnsw_search_sort(search);
+
+	*cands = palloc(Max(search->nbest, 1) * sizeof(PirHnswCandidate));
+	items = pir_alloc_aligned(CurrentMemoryContext,
+							  pir_size_mul(Max(search->nbest, 1), item_size), false);
+	for (int i = 0; i < search->nbest; i++)
+	{
+		uint32		nid = search->found[search->best[i]].nid;
+		char	   *copy = items + n * item_size;
+
+		if (nid == self || !pir_hnsw_copy_item(hnsw, &search->pins, nid, copy))
+			continue;
+		if (tid != NULL && memcmp(copy, item, hnsw->meta.head.item_size) == 0 &&
+			append_tid(hnsw, &search->pins, nid, tid))
+			return -1;
+		(*cands)[n].node = nid;
+		(*cands)[n].item = copy;
+		(*cands)[n].dist = pir_quant_code_distance(hnsw->quant, item, copy);
+		n++;
+	}
+	return n;
 }
 
 static void
 insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointer tid, void *scratch)
 {
-	Size		item_size = TYPEALIGN(16, hnsw->meta.head.item_size);
 	PirHnswSearch search;
 	PirQuantQuery *query;
 	PirHnswCandidate *cands;
-	char	   *items;
-	int			ncands = 0;
+	int			ef = pir_hnsw_ef_construction(hnsw->rel);
+	int			ncands;
 	int			nchosen;
 	uint32		nid;
 	uint32		nlive;
@@ -516,31 +584,11 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 									pir_alloc_aligned(CurrentMemoryContext,
 													  pir_quant_query_size(hnsw->quant), false),
 									scratch);
-	pir_hnsw_search_init(&search, hnsw, query, CurrentMemoryContext, false);
-	pir_hnsw_search_run(&search, pir_hnsw_ef_construction(hnsw->rel));
-	pir_hnsw_search_sort(&search);
-
-	/* copies of the candidates, as long as they are live */
-	cands = palloc(Max(search.nbest, 1) * sizeof(PirHnswCandidate));
-	items = pir_alloc_aligned(CurrentMemoryContext,
-							  pir_size_mul(Max(search.nbest, 1), item_size), false);
-	for (int i = 0; i < search.nbest; i++)
+	ncands = find_candidates(hnsw, &search, query, ef, item, PIR_NID_NONE, tid, &cands);
+	if (ncands < 0)
 	{
-		const PirHnswFound *found = &search.found[search.best[i]];
-		char	   *copy = items + ncands * item_size;
-
-		if (!pir_hnsw_copy_item(hnsw, &search.pins, found->nid, copy))
-			continue;
-		if (memcmp(copy, item, hnsw->meta.head.item_size) == 0 &&
-			append_tid(hnsw, &search.pins, found->nid, tid))
-		{
-			pir_hnsw_search_unpin(&search);
-			return;
-		}
-		cands[ncands].node = found->nid;
-		cands[ncands].item = copy;
-		cands[ncands].dist = pir_quant_code_distance(hnsw->quant, item, copy);
-		ncands++;
+		pir_hnsw_search_unpin(&search);
+		return;
 	}
 
 	/* chosen ones first, the others behind them */
@@ -548,20 +596,36 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 							  pir_alloc_aligned(CurrentMemoryContext,
 												pir_hnsw_select_scratch_size(hnsw->quant, ncands), false));
 	nid = write_node(hnsw, item, tid, cands, nchosen, &nlive);
-	if (ncands > 0)
-	{
-		link_back(hnsw, &search.pins, nid, item, cands, nchosen, ncands);
-		pir_hnsw_sample_entry(hnsw, nid, item, nlive);
-	}
-	else
-	{
-		/* nothing alive was found: the node starts a graph of its own */
-		Buffer		metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
 
-		pir_hnsw_put_entry(hnsw, metabuf, 0, nid, item);
-		pir_page_release(metabuf);
+	/*
+	 * All candidates may have become tombstones by now, or hold as many
+	 * anchors as they can: search again, and further. (On average a list
+	 * holds one anchor.)
+	 */
+	for (;;)
+	{
+		bool		linked;
+
+		if (ncands > 0)
+			linked = link_back(hnsw, &search.pins, nid, item, cands, nchosen, ncands);
+		else
+			linked = become_root(hnsw, &search.pins, nid, item);
+		pir_hnsw_search_unpin(&search);
+		if (linked)
+			break;
+
+		CHECK_FOR_INTERRUPTS();
+		pir_hnsw_refresh(hnsw);
+		ef = Min(ef * 2, MAX_LINK_EF);
+		ncands = find_candidates(hnsw, &search, query, ef, item, nid, NULL, &cands);
+		nchosen = pir_hnsw_select(hnsw->quant, cands, ncands, hnsw->meta.head.m,
+								  pir_alloc_aligned(CurrentMemoryContext,
+													pir_hnsw_select_scratch_size(hnsw->quant, ncands), false));
+		for (int i = 0; i < nchosen; i++)
+			(void) pir_hnsw_add_edge(hnsw, &search.pins, nid, item, cands[i].node, cands[i].item, false, 0);
 	}
-	pir_hnsw_search_unpin(&search);
+	if (ncands > 0)
+		pir_hnsw_sample_entry(hnsw, nid, item, nlive);
 }
 
 void

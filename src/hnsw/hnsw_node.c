@@ -109,6 +109,16 @@ pir_hnsw_close(PirHnswIndex *hnsw)
 	pir_store_close(hnsw->store);
 }
 
+void
+pir_hnsw_refresh(PirHnswIndex *hnsw)
+{
+	Buffer		buf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_SHARE);
+
+	memcpy(&hnsw->meta, pir_page_content(pir_page_of(buf)), sizeof(PirHnswMetaOnPage));
+	pir_page_release(buf);
+	(void) pir_store_sync(hnsw->store, &hnsw->meta.head);
+}
+
 Page
 pir_hnsw_lock_node(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, PirLock lock, Buffer *buf)
 {

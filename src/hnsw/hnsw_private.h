@@ -59,6 +59,9 @@ typedef struct PirHnswIndex
 extern void pir_hnsw_open(PirHnswIndex *hnsw, Relation index);
 extern void pir_hnsw_close(PirHnswIndex *hnsw);
 
+/* Read the meta page of an open index anew. Locks: as pir_hnsw_open(). */
+extern void pir_hnsw_refresh(PirHnswIndex *hnsw);
+
 /* The quantizer's parameters as the meta page and opclass give them. */
 extern void pir_hnsw_quant_spec(const PirHnswMetaOnPage *meta, const float *centre,
 								PirQuantSpec *spec);

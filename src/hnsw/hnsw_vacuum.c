@@ -6,18 +6,20 @@
  *	  1. rows		 code pages in order: dead rows go; nodes without rows
  *					 become tombstones (state DEAD), which searches still
  *					 walk through.
- *	  2. lists		 list pages in order: tombstones take no more edges, edges
- *					 to them go, lists that became too thin are repaired.
- *	  3. reach		 every live node must be reachable from the root, and have
- *					 an anchor; what lost them is linked anew.
- *	  4. entries	 entries that are tombstones are replaced.
- *	  5. free		 tombstones become free slots.
+ *	  2. flags		 the lists of tombstones take no more edges.
+ *	  3. reach		 every live node must be reachable from the root along
+ *					 anchors that live nodes hold; others are linked anew.
+ *	  4. lists		 edges to tombstones go, lists that became too thin are
+ *					 repaired.
+ *	  5. entries	 entries that are tombstones are replaced.
+ *	  6. free		 tombstones become free slots.
  *
- * No pass waits for scans or inserts. What an interrupted VACUUM leaves
- * behind (tombstones, unanchored nodes) the next one finds and finishes. See
- * README.md section 7 for why this order is safe against concurrent inserts.
+ * No pass waits for scans or inserts, and at no time is a live node out of
+ * reach: the edges to tombstones stay until pass 3 has made sure that nobody
+ * needs them. So it does not matter where a VACUUM is interrupted; the next
+ * one finds the tombstones it left and finishes. See README.md section 7.
  *
- * A flat index has no lists: passes 1 and 5 only, under the training lock.
+ * A flat index has no lists: passes 1 and 6 only, under the training lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,8 +68,7 @@ typedef struct Vacuum
 	uint32		pending_capacity;
 
 	NodeSet		live;			/* as of the beginning of pass 3 */
-	NodeSet		reached;		/* from the root */
-	NodeSet		anchored;		/* have an anchor from a live node */
+	NodeSet		reached;		/* from the root, along anchors of live nodes */
 	uint32		nlive;
 } Vacuum;
 
@@ -91,17 +92,6 @@ set_add(NodeSet *set, uint32 nid)
 {
 	if (nid < set->size)
 		set->words[nid / 64] |= UINT64CONST(1) << (nid % 64);
-}
-
-/* Read the meta page anew into hnsw.meta. */
-static void
-refresh(Vacuum *vac)
-{
-	Buffer		buf = pir_meta_read(vac->hnsw.rel, PIR_KIND_HNSW, PIR_LOCK_SHARE);
-
-	memcpy(&vac->hnsw.meta, pir_page_content(pir_page_of(buf)), sizeof(PirHnswMetaOnPage));
-	pir_page_release(buf);
-	(void) pir_store_sync(vac->hnsw.store, &vac->hnsw.meta.head);
 }
 
 static void
@@ -372,7 +362,326 @@ remove_rows(Vacuum *vac)
 	}
 }
 
-/* --- pass 2: lists --- */
+/* --- pass 2: flags --- */
+
+/*
+ * From here on nobody adds an edge to a tombstone's list, so nobody relies on
+ * it for an anchor. One atomic change per list page.
+ */
+static void
+flag_lists(Vacuum *vac)
+{
+	PirHnswIndex *hnsw = &vac->hnsw;
+	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+
+	for (uint32 nid = 0; nid < vac->dead.size;)
+	{
+		uint32		end = Min(nid - nid % head->lists_per_page + head->lists_per_page, vac->dead.size);
+		Buffer		buf;
+		PirWal		wal;
+		Page		page;
+
+		if (!set_has(&vac->dead, nid))
+		{
+			nid++;
+			continue;
+		}
+		pir_vacuum_delay_point();
+		buf = pir_table_pin(hnsw->store, PIR_TABLE_LIST, pir_hnsw_list_page(head, nid));
+		pir_page_lock(hnsw->rel, buf, PIR_PAGE_LIST, PIR_LOCK_EXCLUSIVE);
+		pir_wal_begin(&wal, hnsw->rel);
+		page = pir_wal_page(&wal, buf);
+		for (; nid < end; nid++)
+		{
+			if (set_has(&vac->dead, nid) && nid % head->lists_per_page < pir_page_special(page)->nslots)
+				pir_hnsw_list_at(head, page, nid)->flags |= PIR_LIST_DEAD;
+		}
+		pir_wal_finish(&wal);
+		pir_page_release(buf);
+	}
+}
+
+/* --- pass 3: reach --- */
+
+/* Which nodes are live now? */
+static void
+collect_live(Vacuum *vac)
+{
+	const PirMetaHeadOnPage *head = &vac->hnsw.meta.head;
+	uint32		npages;
+
+	pir_hnsw_refresh(&vac->hnsw);
+	npages = head->tables[PIR_TABLE_CODE].npages;
+	set_init(vac, &vac->live, vac->hnsw.meta.nnodes);
+	set_init(vac, &vac->reached, vac->hnsw.meta.nnodes);
+	vac->nlive = 0;
+	for (uint32 logical = 0; logical < npages; logical += head->pages_per_node)
+	{
+		uint32		first = logical / head->pages_per_node * head->nodes_per_page;
+		Buffer		buf = pir_table_pin(vac->hnsw.store, PIR_TABLE_CODE, logical);
+		Page		page = pir_page_lock(vac->hnsw.rel, buf, PIR_PAGE_CODE, PIR_LOCK_SHARE);
+		uint32		nslots = Min(pir_page_special(page)->nslots, head->nodes_per_page);
+
+		for (uint32 nid = first; nid < first + nslots && nid < vac->live.size; nid++)
+		{
+			if (pir_hnsw_node_at(head, page, nid)->state == PIR_NODE_LIVE)
+			{
+				set_add(&vac->live, nid);
+				vac->nlive++;
+			}
+		}
+		pir_page_release(buf);
+		pir_vacuum_delay_point();
+	}
+}
+
+/*
+ * One sweep over the list pages: spread 'reached' from reached nodes to their
+ * neighbours along anchors, and if 'grow' along other edges as well, which
+ * thereby become anchors. Returns whether a node was newly reached.
+ */
+static bool
+sweep(Vacuum *vac, bool grow)
+{
+	PirHnswIndex *hnsw = &vac->hnsw;
+	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+	uint32		npages = head->tables[PIR_TABLE_LIST].npages;
+	int			max_anchors = hnsw->cap / 2;
+	bool		progress = false;
+
+	for (uint32 logical = 0; logical < npages; logical++)
+	{
+		uint32		first = logical * head->lists_per_page;
+		Buffer		buf = pir_table_pin(hnsw->store, PIR_TABLE_LIST, logical);
+		PirWal		wal;
+		Page		page;
+		uint32		nslots;
+		bool		write = false;
+
+		pir_vacuum_delay_point();
+
+		/* the first look decides whether the page must be written */
+		for (;;)
+		{
+			page = pir_page_lock(hnsw->rel, buf, PIR_PAGE_LIST,
+								 write ? PIR_LOCK_EXCLUSIVE : PIR_LOCK_SHARE);
+			if (write)
+			{
+				pir_wal_begin(&wal, hnsw->rel);
+				page = pir_wal_page(&wal, buf);
+			}
+			nslots = Min(pir_page_special(page)->nslots, head->lists_per_page);
+			for (uint32 i = 0; i < nslots; i++)
+			{
+				PirHnswListOnPage *list = pir_hnsw_list_at(head, page, first + i);
+				int			nanchors = 0;
+
+				if (!set_has(&vac->reached, first + i))
+					continue;
+				for (int e = 0; e < list->nedges; e++)
+					nanchors += (list->edges[e] & PIR_EDGE_ANCHOR) != 0 &&
+						!set_has(&vac->dead, PIR_EDGE_NODE(list->edges[e]));
+				for (int e = 0; e < list->nedges; e++)
+				{
+					uint32		target = PIR_EDGE_NODE(list->edges[e]);
+
+					if (set_has(&vac->reached, target) || !set_has(&vac->live, target))
+						continue;
+					if ((list->edges[e] & PIR_EDGE_ANCHOR) == 0)
+					{
+						if (!grow || nanchors >= max_anchors)
+							continue;
+						if (!write)
+						{
+							/* come back with an exclusive lock */
+							write = true;
+							goto again;
+						}
+						list->edges[e] |= PIR_EDGE_ANCHOR;
+						nanchors++;
+					}
+					set_add(&vac->reached, target);
+					progress = true;
+				}
+			}
+			break;
+	again:
+			pir_page_unlock(buf);
+		}
+		if (write)
+			pir_wal_finish(&wal);
+		pir_page_release(buf);
+	}
+	return progress;
+}
+
+/* What a newly reached node reaches along anchors. */
+static void
+spread_from(Vacuum *vac, uint32 nid)
+{
+	uint32		edges[2 * PIR_HNSW_MAX_M];
+	uint32	   *todo = palloc(64 * sizeof(uint32));
+	uint32		capacity = 64;
+	uint32		n = 0;
+
+	set_add(&vac->reached, nid);
+	todo[n++] = nid;
+	while (n > 0)
+	{
+		int			nedges = pir_hnsw_read_list(&vac->hnsw, &vac->pins, todo[--n], edges, NULL);
+
+		for (int e = 0; e < nedges; e++)
+		{
+			uint32		target = PIR_EDGE_NODE(edges[e]);
+
+			if ((edges[e] & PIR_EDGE_ANCHOR) == 0 ||
+				set_has(&vac->reached, target) || !set_has(&vac->live, target))
+				continue;
+			set_add(&vac->reached, target);
+			if (n == capacity)
+			{
+				capacity *= 2;
+				todo = repalloc_huge(todo, pir_size_mul(capacity, sizeof(uint32)));
+			}
+			todo[n++] = target;
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	pfree(todo);
+}
+
+/*
+ * Give a node an anchor from the nearest reached node that has room for one.
+ * If a search meets none (it may be caught where nothing is reached yet), from
+ * any one: on average a list holds one anchor. Locks: none on entry and exit.
+ */
+static bool
+link_node(Vacuum *vac, uint32 nid)
+{
+	PirHnswIndex *hnsw = &vac->hnsw;
+	MemoryContext old = MemoryContextSwitchTo(vac->work);
+	Size		item_size = TYPEALIGN(16, hnsw->meta.head.item_size);
+	char	   *item = pir_alloc_aligned(vac->work, 2 * item_size, false);
+	char	   *other = item + item_size;
+	bool		linked = false;
+	PirHnswSearch search;
+	PirQuantQuery *query;
+
+	(void) pir_hnsw_copy_item(hnsw, &vac->pins, nid, item);
+	query = pir_quant_prepare_item(hnsw->quant, item,
+								   pir_alloc_aligned(vac->work, pir_quant_query_size(hnsw->quant), false));
+	pir_hnsw_search_init(&search, hnsw, query, vac->work, false);
+	pir_hnsw_search_run(&search, pir_hnsw_ef_construction(hnsw->rel));
+	pir_hnsw_search_sort(&search);
+	for (int limit = hnsw->cap / 2; !linked && limit <= (int) hnsw->cap; limit += hnsw->cap - hnsw->cap / 2)
+	{
+		for (int i = 0; i < search.nbest && !linked; i++)
+		{
+			uint32		from = search.found[search.best[i]].nid;
+
+			if (from == nid || !set_has(&vac->reached, from) ||
+				!pir_hnsw_copy_item(hnsw, &search.pins, from, other))
+				continue;
+			linked = pir_hnsw_add_edge(hnsw, &search.pins, from, other, nid, item, true, limit);
+		}
+	}
+	pir_hnsw_search_unpin(&search);
+
+	for (uint32 i = 0, from = pir_random_below(vac->reached.size); i < vac->reached.size && !linked; i++)
+	{
+		from = from + 1 == vac->reached.size ? 0 : from + 1;
+		if (from == nid || !set_has(&vac->reached, from))
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		(void) pir_hnsw_copy_item(hnsw, &vac->pins, from, other);
+		linked = pir_hnsw_add_edge(hnsw, &vac->pins, from, other, nid, item, true, hnsw->cap);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(vac->work);
+	if (linked)
+		spread_from(vac, nid);
+	return linked;
+}
+
+typedef enum Root
+{
+	ROOT_LIVE,
+	ROOT_NONE,					/* there is no live node */
+	ROOT_CHANGED				/* an insert was faster */
+} Root;
+
+/*
+ * Give the index a live root. It holds an anchor to the dead one, so that all
+ * nodes stay in reach until pass 4.
+ */
+static Root
+ensure_root(Vacuum *vac)
+{
+	PirHnswIndex *hnsw = &vac->hnsw;
+	char	   *item = pir_alloc_aligned(vac->context, hnsw->meta.head.item_size, false);
+
+	if (set_has(&vac->live, hnsw->meta.root))
+		return ROOT_LIVE;
+	for (uint32 nid = 0; nid < vac->live.size; nid++)
+	{
+		Buffer		metabuf;
+		bool		changed;
+
+		if (!set_has(&vac->live, nid) || !pir_hnsw_copy_item(hnsw, &vac->pins, nid, item))
+			continue;
+		if (hnsw->meta.root != PIR_NID_NONE &&
+			!pir_hnsw_add_edge(hnsw, &vac->pins, nid, item, hnsw->meta.root, item, true, hnsw->cap))
+			continue;
+		metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
+		changed = ((PirHnswMetaOnPage *) pir_page_content(pir_page_of(metabuf)))->root != hnsw->meta.root;
+		if (!changed)
+			pir_hnsw_put_entry(hnsw, metabuf, 0, nid, item);
+		pir_page_release(metabuf);
+		hnsw->meta.root = nid;
+		return changed ? ROOT_CHANGED : ROOT_LIVE;
+	}
+	return ROOT_NONE;
+}
+
+static void
+ensure_reach(Vacuum *vac)
+{
+	uint32		nwords;
+	Root		root;
+
+	do
+	{
+		collect_live(vac);
+		root = ensure_root(vac);
+	} while (root == ROOT_CHANGED);
+	if (root == ROOT_NONE)
+		return;
+
+	/* what the anchors reach is as it should be; then add as few as possible */
+	set_add(&vac->reached, vac->hnsw.meta.root);
+	while (sweep(vac, false))
+		;
+	while (sweep(vac, true))
+		;
+
+	nwords = vac->live.size / 64 + 1;
+	for (uint32 w = 0; w < nwords; w++)
+	{
+		uint64		missing;
+
+		while ((missing = vac->live.words[w] & ~vac->reached.words[w]) != 0)
+		{
+			uint32		nid = w * 64 + pg_rightmost_one_pos64(missing);
+
+			if (!link_node(vac, nid))
+				pir_report_corrupted(vac->hnsw.rel, PIR_META_BLKNO, "no node can link to node %u", nid);
+			pir_vacuum_delay_point();
+		}
+	}
+	pir_pins_release(&vac->pins);
+}
+
+/* --- pass 4: lists --- */
 
 /*
  * The live neighbours of dead nodes, going on through further dead ones:
@@ -463,6 +772,22 @@ repair_list(Vacuum *vac, uint32 nid, uint32 *edges, int nedges, uint32 *dead, in
 	return nedges + nnew;
 }
 
+/*
+ * Is a slot that held no node in pass 1 still without one? If it is used again
+ * right after this look, the new node loses a plain edge: never its anchor,
+ * because only edges to tombstones are removed regardless.
+ */
+static bool
+still_gone(Vacuum *vac, uint32 nid)
+{
+	Buffer		buf;
+	Page		page = pir_hnsw_lock_node(&vac->hnsw, &vac->pins, nid, PIR_LOCK_SHARE, &buf);
+	uint16		state = pir_hnsw_node_at(&vac->hnsw.meta.head, page, nid)->state;
+
+	pir_page_unlock(buf);
+	return state != PIR_NODE_LIVE && state != PIR_NODE_DEAD;
+}
+
 /* The list of a node as it should be; false if it is so already. */
 static bool
 new_list(Vacuum *vac, uint32 nid, const PirHnswListOnPage *old, PirHnswListOnPage *new)
@@ -472,28 +797,21 @@ new_list(Vacuum *vac, uint32 nid, const PirHnswListOnPage *old, PirHnswListOnPag
 	int			ndead = 0;
 	int			n = 0;
 
+	/* a tombstone keeps its edges: searches walk through it until it is freed */
+	if (set_has(&vac->dead, nid) || set_has(&vac->gone, nid))
+		return false;
+
 	memset(new, 0, vac->hnsw.meta.head.list_size);
 	new->flags = old->flags;
 	new->nfull = old->nfull;
-	if (set_has(&vac->dead, nid))
-	{
-		/* a tombstone keeps its edges: searches walk through it until it is freed */
-		if (old->flags & PIR_LIST_DEAD)
-			return false;
-		memcpy(new, old, vac->hnsw.meta.head.list_size);
-		new->flags |= PIR_LIST_DEAD;
-		return true;
-	}
-	if (set_has(&vac->gone, nid))
-		return false;
-
 	for (int i = 0; i < old->nedges; i++)
 	{
 		uint32		target = PIR_EDGE_NODE(old->edges[i]);
 
 		if (set_has(&vac->dead, target))
 			dead[ndead++] = target;
-		else if (!set_has(&vac->gone, target))
+		else if ((old->edges[i] & PIR_EDGE_ANCHOR) != 0 ||
+				 !set_has(&vac->gone, target) || !still_gone(vac, target))
 			new->edges[n++] = old->edges[i];
 	}
 	if (n == old->nedges)
@@ -576,7 +894,7 @@ repair_lists(Vacuum *vac)
 {
 	uint32		npages;
 
-	refresh(vac);
+	pir_hnsw_refresh(&vac->hnsw);
 	npages = vac->hnsw.meta.head.tables[PIR_TABLE_LIST].npages;
 	for (uint32 logical = 0; logical < npages; logical++)
 	{
@@ -588,228 +906,7 @@ repair_lists(Vacuum *vac)
 	pir_pins_release(&vac->pins);
 }
 
-/* --- pass 3: reach --- */
-
-/* Which nodes are live now? */
-static void
-collect_live(Vacuum *vac)
-{
-	const PirMetaHeadOnPage *head = &vac->hnsw.meta.head;
-	uint32		npages;
-
-	refresh(vac);
-	npages = head->tables[PIR_TABLE_CODE].npages;
-	set_init(vac, &vac->live, vac->hnsw.meta.nnodes);
-	set_init(vac, &vac->reached, vac->hnsw.meta.nnodes);
-	set_init(vac, &vac->anchored, vac->hnsw.meta.nnodes);
-	vac->nlive = 0;
-	for (uint32 logical = 0; logical < npages; logical += head->pages_per_node)
-	{
-		uint32		first = logical / head->pages_per_node * head->nodes_per_page;
-		Buffer		buf = pir_table_pin(vac->hnsw.store, PIR_TABLE_CODE, logical);
-		Page		page = pir_page_lock(vac->hnsw.rel, buf, PIR_PAGE_CODE, PIR_LOCK_SHARE);
-		uint32		nslots = Min(pir_page_special(page)->nslots, head->nodes_per_page);
-
-		for (uint32 nid = first; nid < first + nslots && nid < vac->live.size; nid++)
-		{
-			if (pir_hnsw_node_at(head, page, nid)->state == PIR_NODE_LIVE)
-			{
-				set_add(&vac->live, nid);
-				vac->nlive++;
-			}
-		}
-		pir_page_release(buf);
-		pir_vacuum_delay_point();
-	}
-}
-
-/*
- * One sweep over the list pages. 'mark' = false: note who has an anchor.
- * 'mark' = true: spread 'reached' from reached nodes to their neighbours, and
- * make the edge that reaches a node first its anchor if it has none. Returns
- * whether a node was newly reached.
- */
-static bool
-sweep(Vacuum *vac, bool mark)
-{
-	PirHnswIndex *hnsw = &vac->hnsw;
-	const PirMetaHeadOnPage *head = &hnsw->meta.head;
-	uint32		npages = head->tables[PIR_TABLE_LIST].npages;
-	int			max_anchors = hnsw->cap / 2;
-	bool		progress = false;
-
-	for (uint32 logical = 0; logical < npages; logical++)
-	{
-		uint32		first = logical * head->lists_per_page;
-		Buffer		buf = pir_table_pin(hnsw->store, PIR_TABLE_LIST, logical);
-		PirWal		wal;
-		Page		page;
-		uint32		nslots;
-		bool		write = false;
-
-		pir_vacuum_delay_point();
-
-		/* the first look decides whether the page must be written */
-		for (;;)
-		{
-			page = pir_page_lock(hnsw->rel, buf, PIR_PAGE_LIST,
-								 write ? PIR_LOCK_EXCLUSIVE : PIR_LOCK_SHARE);
-			if (write)
-			{
-				pir_wal_begin(&wal, hnsw->rel);
-				page = pir_wal_page(&wal, buf);
-			}
-			nslots = Min(pir_page_special(page)->nslots, head->lists_per_page);
-			for (uint32 i = 0; i < nslots; i++)
-			{
-				PirHnswListOnPage *list = pir_hnsw_list_at(head, page, first + i);
-				int			nanchors = 0;
-
-				if (!set_has(&vac->live, first + i) ||
-					(mark && !set_has(&vac->reached, first + i)))
-					continue;
-				if (mark)
-				{
-					for (int e = 0; e < list->nedges; e++)
-						nanchors += (list->edges[e] & PIR_EDGE_ANCHOR) != 0;
-				}
-				for (int e = 0; e < list->nedges; e++)
-				{
-					uint32		target = PIR_EDGE_NODE(list->edges[e]);
-
-					if (!mark)
-					{
-						if (list->edges[e] & PIR_EDGE_ANCHOR)
-							set_add(&vac->anchored, target);
-						continue;
-					}
-					if (set_has(&vac->reached, target) || !set_has(&vac->live, target))
-						continue;
-					if (!set_has(&vac->anchored, target) && nanchors < max_anchors)
-					{
-						if (!write)
-						{
-							/* come back with an exclusive lock */
-							write = true;
-							goto again;
-						}
-						list->edges[e] |= PIR_EDGE_ANCHOR;
-						nanchors++;
-						set_add(&vac->anchored, target);
-					}
-					set_add(&vac->reached, target);
-					progress = true;
-				}
-			}
-			break;
-	again:
-			pir_page_unlock(buf);
-		}
-		if (write)
-			pir_wal_finish(&wal);
-		pir_page_release(buf);
-	}
-	return progress;
-}
-
-/* Link a node from the nearest node that is reached. */
-static void
-link_node(Vacuum *vac, uint32 nid)
-{
-	PirHnswIndex *hnsw = &vac->hnsw;
-	MemoryContext old = MemoryContextSwitchTo(vac->work);
-	Size		item_size = TYPEALIGN(16, hnsw->meta.head.item_size);
-	char	   *item = pir_alloc_aligned(vac->work, 2 * item_size, false);
-	char	   *other = item + item_size;
-	bool		linked = false;
-
-	if (pir_hnsw_copy_item(hnsw, &vac->pins, nid, item))
-	{
-		PirHnswSearch search;
-		PirQuantQuery *query;
-
-		query = pir_quant_prepare_item(hnsw->quant, item,
-									   pir_alloc_aligned(vac->work, pir_quant_query_size(hnsw->quant), false));
-		pir_hnsw_search_init(&search, hnsw, query, vac->work, false);
-		pir_hnsw_search_run(&search, pir_hnsw_ef_construction(hnsw->rel));
-		pir_hnsw_search_sort(&search);
-		for (int limit = hnsw->cap / 2; !linked && limit <= (int) hnsw->cap; limit += hnsw->cap - hnsw->cap / 2)
-		{
-			for (int i = 0; i < search.nbest && !linked; i++)
-			{
-				uint32		from = search.found[search.best[i]].nid;
-
-				if (from == nid || !set_has(&vac->reached, from) ||
-					!pir_hnsw_copy_item(hnsw, &search.pins, from, other))
-					continue;
-				linked = pir_hnsw_add_edge(hnsw, &search.pins, from, other, nid, item, true, limit);
-			}
-		}
-		pir_hnsw_search_unpin(&search);
-	}
-	if (linked)
-	{
-		set_add(&vac->reached, nid);
-		set_add(&vac->anchored, nid);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(vac->work);
-}
-
-/* Give the index a live root. False if it has no live node. */
-static bool
-ensure_root(Vacuum *vac)
-{
-	PirHnswIndex *hnsw = &vac->hnsw;
-	char	   *item = pir_alloc_aligned(vac->context, hnsw->meta.head.item_size, false);
-
-	if (set_has(&vac->live, hnsw->meta.root))
-		return true;
-	for (uint32 nid = 0; nid < vac->live.size; nid++)
-	{
-		Buffer		metabuf;
-
-		if (!set_has(&vac->live, nid) || !pir_hnsw_copy_item(hnsw, &vac->pins, nid, item))
-			continue;
-		metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
-		pir_hnsw_put_entry(hnsw, metabuf, 0, nid, item);
-		pir_page_release(metabuf);
-		hnsw->meta.root = nid;
-		return true;
-	}
-	return false;
-}
-
-static void
-ensure_reach(Vacuum *vac)
-{
-	uint32		npages;
-
-	collect_live(vac);
-	if (!ensure_root(vac))
-		return;
-	(void) sweep(vac, false);
-	set_add(&vac->reached, vac->hnsw.meta.root);
-	set_add(&vac->anchored, vac->hnsw.meta.root);
-	while (sweep(vac, true))
-		;
-
-	npages = vac->live.size / 64 + 1;
-	for (uint32 w = 0; w < npages; w++)
-	{
-		uint64		missing = vac->live.words[w] & ~(vac->reached.words[w] & vac->anchored.words[w]);
-
-		while (missing != 0)
-		{
-			link_node(vac, w * 64 + pg_rightmost_one_pos64(missing));
-			missing &= missing - 1;
-			pir_vacuum_delay_point();
-		}
-	}
-	pir_pins_release(&vac->pins);
-}
-
-/* --- pass 4: entries --- */
+/* --- pass 5: entries --- */
 
 /* A random live node. */
 static uint32
@@ -838,7 +935,7 @@ replace_entries(Vacuum *vac)
 	uint32		slot = 0;
 	int			nslots;
 
-	refresh(vac);
+	pir_hnsw_refresh(&vac->hnsw);
 	if (hnsw->meta.nentries > 0)
 		stale = MemoryContextAllocHuge(vac->context, pir_size_mul(hnsw->meta.nentries, sizeof(uint32)));
 	pir_hnsw_entry_begin(&entries, hnsw);
@@ -849,8 +946,9 @@ replace_entries(Vacuum *vac)
 			PirHnswEntryOnPage *entry = (PirHnswEntryOnPage *)
 				(pir_page_content(entries.page) + i * entries.stride);
 
-			if (slot < keep && slot < hnsw->meta.nentries && !set_has(&vac->live, entry->nid) &&
-				entry->nid < vac->live.size)
+			/* inserts may have used slots again since 'live' was collected: no harm */
+			if (slot > 0 && slot < keep && slot < hnsw->meta.nentries &&
+				!set_has(&vac->live, entry->nid) && entry->nid < vac->live.size)
 				stale[nstale++] = slot;
 		}
 	}
@@ -872,7 +970,7 @@ replace_entries(Vacuum *vac)
 	pir_pins_release(&vac->pins);
 }
 
-/* --- pass 5: free --- */
+/* --- pass 6: free --- */
 
 static void
 free_dead(Vacuum *vac)
@@ -957,8 +1055,9 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	remove_rows(vac);
 	if (vac->hnsw.meta.state == PIR_HNSW_GRAPH)
 	{
-		repair_lists(vac);
+		flag_lists(vac);
 		ensure_reach(vac);
+		repair_lists(vac);
 		replace_entries(vac);
 	}
 	free_dead(vac);

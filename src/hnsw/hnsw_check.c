@@ -182,6 +182,23 @@ check_meta(PirHnswCheck *hc)
 	hc->known_nnodes = hc->nnodes;
 }
 
+/* A page table of the flat state, whose pages training left to be freed. */
+static void
+visit_retired(PirCheck *check, BlockNumber blkno, Page page, void *arg)
+{
+	const BlockNumber *blocks = (const BlockNumber *) pir_page_content(page);
+	uint32		n = pir_page_special(page)->nslots;
+
+	if (n > PIR_TABLE_FANOUT)
+	{
+		pir_check_add(check, "STORAGE-I4", blkno, PIR_CHECK_NONE,
+					  "page of the retired page table has %u entries", n);
+		n = 0;
+	}
+	for (uint32 i = 0; i < n; i++)
+		(void) pir_check_claim(check, blocks[i], PIR_USE_MAPPED);
+}
+
 /* --- centre: HNSW-I13 --- */
 
 static void
@@ -766,6 +783,7 @@ check_once(PirCheck *check)
 		if (hc->meta.root < hc->nnodes)
 			hc->marks[hc->meta.root] |= MARK_ANCHORED;
 		mark_reachable(hc, MARK_ANCHORED, MARK_FOLLOWED, true);
+		(void) pir_check_chain(check, hc->meta.retired, PIR_PAGE_TABLE, visit_retired, hc);
 		pir_check_unclaimed(check);
 		pir_hnsw_check_heap(hc);
 		return true;

@@ -1061,6 +1061,7 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		replace_entries(vac);
 	}
 	free_dead(vac);
+	pir_hnsw_free_retired(info->index);
 
 	pir_pins_release(&vac->pins);
 	pir_hnsw_close(&vac->hnsw);
@@ -1086,17 +1087,20 @@ pir_hnsw_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	if (info->analyze_only)
 		return stats;
 
-	/* did an earlier VACUUM stop halfway? */
 	if (stats == NULL)
 	{
 		PirHnswIndex hnsw;
 		uint32		ndead;
 
+		/* did an earlier VACUUM or training stop halfway? */
 		pir_hnsw_open(&hnsw, info->index);
 		ndead = hnsw.meta.ndead;
 		pir_hnsw_close(&hnsw);
 		if (ndead == 0)
+		{
+			pir_hnsw_free_retired(info->index);
 			return NULL;
+		}
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 		vacuum_index(info, stats, NULL, NULL);
 	}

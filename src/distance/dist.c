@@ -182,25 +182,29 @@ pir_dist_usable(const PirKernels *table)
 
 /*
  * Where element i lies: in its 64-element block of 8 * bits bytes, byte
- * i % (8 * bits), shifted by 'bits' for each earlier element of that byte.
- * One bit is the exception: there bit i % 8 of byte i / 8, so that a code is
- * also a bit string and a mask. README.md section "Code layout".
+ * i % (8 * bits), shifted by 'bits' for each earlier element of that byte, so
+ * that all elements of one shift lie side by side. One bit is the exception:
+ * there bit i % 8 of byte i / 8, so that a code is also a bit string and a
+ * mask. README.md section "Code layout".
  */
 PIR_ALWAYS_INLINE void
-locate(uint32_t i, int bits, uint32_t *byte, int *shift)
+pack_blocks(const uint8_t *restrict elems, uint8_t *restrict code, uint32_t n, const int bits)
 {
-	uint32_t	in_block = i % PIR_DIST_BLOCK;
-	uint32_t	block_bytes = PIR_DIST_BLOCK / 8 * bits;
+	const uint8_t mask = (1 << bits) - 1;
+	const int	block_bytes = PIR_DIST_BLOCK / 8 * bits;
 
-	if (bits == 1)
+	for (uint32_t at = 0; at < n; at += PIR_DIST_BLOCK)
 	{
-		*byte = i / 8;
-		*shift = i % 8;
-	}
-	else
-	{
-		*byte = i / PIR_DIST_BLOCK * block_bytes + in_block % block_bytes;
-		*shift = in_block / block_bytes * bits;
+		for (int i = 0; i < block_bytes; i++)
+		{
+			uint8_t		byte = elems[i] & mask;
+
+			for (int part = 1; part < 8 / bits; part++)
+				byte |= (elems[part * block_bytes + i] & mask) << (part * bits);
+			code[i] = byte;
+		}
+		code += block_bytes;
+		elems += PIR_DIST_BLOCK;
 	}
 }
 
@@ -208,20 +212,31 @@ locate(uint32_t i, int bits, uint32_t *byte, int *shift)
 void
 pir_dist_pack(const uint8_t *elems, uint8_t *code, uint32_t n, int bits)
 {
-	uint8_t		mask = (1 << bits) - 1;
-
-	memset(code, 0, (size_t) n * bits / 8);
-	for (uint32_t i = 0; i < n; i++)
+	switch (bits)
 	{
-		uint32_t	byte;
-		int			shift;
+		case 8:
+			memcpy(code, elems, n);
+			break;
+		case 4:
+			pack_blocks(elems, code, n, 4);
+			break;
+		case 2:
+			pack_blocks(elems, code, n, 2);
+			break;
+		default:
+			for (size_t i = 0; i < n / 8; i++)
+			{
+				uint8_t		byte = 0;
 
-		locate(i, bits, &byte, &shift);
-		code[byte] |= (elems[i] & mask) << shift;
+				for (int j = 0; j < 8; j++)
+					byte |= (elems[8 * i + j] & 1) << j;
+				code[i] = byte;
+			}
+			break;
 	}
 }
 
-/* One width: all elements of the same shift lie side by side. */
+/* pack_blocks() backwards. */
 PIR_ALWAYS_INLINE void
 unpack_blocks(const uint8_t *restrict code, uint8_t *restrict elems, uint32_t n, const int bits)
 {

@@ -106,7 +106,6 @@ pir_quant_init(void *memory, const PirQuantSpec *spec)
 	{
 		memcpy(rest, spec->centre, spec->dim * sizeof(float));
 		quant->spec.centre = (const float *) rest;
-		quant->centre_max = pir_quant_max_abs(spec->centre, spec->dim);
 		quant->centre_norm2 = pir_quant_sum_squares(spec->centre, spec->dim);
 	}
 

@@ -83,7 +83,7 @@ double
 pir_quant_dot(const float *a, const float *b, uint32_t n)
 {
 	double		lane[8] = {0};
-	uint32_t	i = 0;
+	size_t		i = 0;
 
 	for (; i + 8 <= n; i += 8)
 	{
@@ -101,88 +101,118 @@ pir_quant_sum_squares(const float *x, uint32_t n)
 	return pir_quant_dot(x, x, n);
 }
 
-/* Largest |x_i|, by comparing the bits of the absolute values as integers. */
-float
-pir_quant_max_abs(const float *x, uint32_t n)
+static void
+subtract(const float *restrict a, const float *restrict b, float *restrict out, uint32_t n)
 {
-	int32_t		lane[8] = {0};
+	size_t		i = 0;
+
+	for (; i + 16 <= n; i += 16)
+	{
+		for (int j = 0; j < 16; j++)
+			out[i + j] = a[i + j] - b[i + j];
+	}
+	for (; i < n; i++)
+		out[i] = a[i] - b[i];
+}
+
+/* |x| as an integer: floats of one sign are ordered as their bits are. */
+static inline int32_t
+abs_bits(float x)
+{
+	int32_t		bits;
+
+	memcpy(&bits, &x, sizeof(bits));
+	return bits & 0x7fffffff;
+}
+
+static float
+max_of_lanes(const int32_t *lane)
+{
 	int32_t		max = 0;
 	float		result;
 
-	for (uint32_t i = 0; i < n; i += 8)
-	{
-		int32_t		bits[8] = {0};
-
-		if (n - i >= 8)
-			memcpy(bits, x + i, sizeof(bits));
-		else
-			memcpy(bits, x + i, (n - i) * sizeof(float));
-		for (int j = 0; j < 8; j++)
-		{
-			int32_t		b = bits[j] & 0x7fffffff;
-
-			lane[j] = b > lane[j] ? b : lane[j];
-		}
-	}
 	for (int j = 0; j < 8; j++)
 		max = lane[j] > max ? lane[j] : max;
 	memcpy(&result, &max, sizeof(result));
 	return result;
 }
 
-static void
-scale_floats(float *x, uint32_t n, int exponent)
+/* Largest |x_i| */
+float
+pir_quant_max_abs(const float *x, uint32_t n)
 {
-	double		factor = ldexp(1.0, exponent);
+	int32_t		lane[8] = {0};
+	size_t		i = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-		x[i] = (float) (x[i] * factor);
+	for (; i + 8 <= n; i += 8)
+	{
+		for (int j = 0; j < 8; j++)
+		{
+			int32_t		bits = abs_bits(x[i + j]);
+
+			lane[j] = bits > lane[j] ? bits : lane[j];
+		}
+	}
+	for (; i < n; i++)
+	{
+		int32_t		bits = abs_bits(x[i]);
+
+		lane[0] = bits > lane[0] ? bits : lane[0];
+	}
+	return max_of_lanes(lane);
 }
 
 /*
- * out = (vec - centre) / 2^*exponent, padded with zeros to D floats; the
- * exponent is 0 unless components are huge or tiny. False if vec equals the
- * centre.
+ * centre_vector() for vectors so large or small that their squares, or the
+ * difference from the centre, could leave the range of float32.
  */
-static bool
-centre_vector(const PirQuant *quant, const float *vec, float *out, int *exponent)
+static void
+centre_scaled(const PirQuant *quant, const float *vec, float *out, int *exponent, double *norm2)
 {
 	const float *centre = quant->spec.centre;
 	uint32_t	dim = quant->spec.dim;
+	double		max = 0;
+	double		factor;
+
+	for (size_t i = 0; i < dim; i++)
+	{
+		double		x = fabs((double) vec[i] - (centre == NULL ? 0.0 : centre[i]));
+
+		max = x > max ? x : max;
+	}
+	(void) frexp(max, exponent);
+	factor = ldexp(1.0, -*exponent);
+	for (size_t i = 0; i < dim; i++)
+		out[i] = (float) (((double) vec[i] - (centre == NULL ? 0.0 : centre[i])) * factor);
+	*norm2 = pir_quant_sum_squares(out, dim);
+}
+
+/*
+ * out = (vec - centre) / 2^*exponent, padded with zeros to D floats, and its
+ * squared length; the exponent is 0 unless components are huge or tiny. False
+ * if vec equals the centre.
+ */
+static bool
+centre_vector(const PirQuant *quant, const float *vec, float *out, int *exponent, double *norm2)
+{
+	uint32_t	dim = quant->spec.dim;
 	float		max;
-	int			shift = 0;
 
 	memset(out + dim, 0, (quant->padded - dim) * sizeof(float));
-	if (centre == NULL)
+	if (quant->spec.centre == NULL)
 		memcpy(out, vec, dim * sizeof(float));
-	else if (quant->centre_max < 1e37f && pir_quant_max_abs(vec, dim) < 1e37f)
-	{
-		for (uint32_t i = 0; i < dim; i++)
-			out[i] = vec[i] - centre[i];
-	}
 	else
-	{
-		/* the difference itself could overflow */
-		shift = 64;
-		for (uint32_t i = 0; i < dim; i++)
-			out[i] = (float) (((double) vec[i] - (double) centre[i]) * 0x1p-64);
-	}
+		subtract(vec, quant->spec.centre, out, dim);
 
 	max = pir_quant_max_abs(out, dim);
+	*exponent = 0;
+	*norm2 = 0;
 	if (max == 0.0f)
-	{
-		*exponent = 0;
 		return false;
-	}
-	if (max < PLAIN_MIN || max > PLAIN_MAX)
-	{
-		int			e;
-
-		(void) frexp((double) max, &e);
-		scale_floats(out, dim, -e);
-		shift += e;
-	}
-	*exponent = shift;
+	if (max >= PLAIN_MIN && max <= PLAIN_MAX)
+		*norm2 = pir_quant_sum_squares(out, dim);
+	else
+		centre_scaled(quant, vec, out, exponent, norm2);
 	return true;
 }
 
@@ -193,24 +223,45 @@ pir_quant_code_item_size(const PirQuantSpec *spec)
 	return PIR_QUANT_FACTORS + (size_t) pir_quant_round_up(spec->dim, PIR_DIST_BLOCK) * spec->bits / 8;
 }
 
-/* What x loses as the code 'elems' with factor 'f' per Y, see structured_loss2(). */
+/* Sum over the dimensions of Y_a * Y_b, exact. */
 static double
-code_loss2(const PirQuant *quant, const float *x, const uint8_t *elems, double f)
+code_product(const PirQuant *quant, const uint8_t *a, const uint8_t *b)
 {
-	double		sum = 0;
-	double		squares = 0;
-	double		largest = 0;
+	int64_t		dot = quant->dot_codes(a, b, quant->padded);
+	int64_t		sums = (int64_t) quant->sum_code(a, quant->padded) + quant->sum_code(b, quant->padded);
 
-	for (uint32_t i = 0; i < quant->spec.dim; i++)
+	return (double) (4 * dot - 2 * (int64_t) quant->zero2 * sums +
+					 (int64_t) quant->padded * quant->zero2 * quant->zero2);
+}
+
+/*
+ * What x loses as 'f' times the integers (elems - bias), see
+ * structured_loss2(); 'n' is its number of dimensions. Padding is zero in both
+ * and loses nothing.
+ */
+static double
+loss_of_code(const float *x, const uint8_t *elems, int32_t bias, double f, uint32_t padded, double n)
+{
+	double		sum[8] = {0};
+	double		squares[8] = {0};
+	double		largest[8] = {0};
+	double		max = 0;
+
+	for (size_t i = 0; i < padded; i += 8)
 	{
-		double		r = x[i] - f * (2 * (int32_t) elems[i] - quant->zero2);
+		for (int j = 0; j < 8; j++)
+		{
+			double		r = x[i + j] - f * ((int32_t) elems[i + j] - bias);
 
-		sum += r;
-		squares += r * r;
-		if (fabs(r) > largest)
-			largest = fabs(r);
+			sum[j] += r;
+			squares[j] += r * r;
+			r = fabs(r);
+			largest[j] = r > largest[j] ? r : largest[j];
+		}
 	}
-	return structured_loss2(sum, squares, largest, quant->free_dim);
+	for (int j = 0; j < 8; j++)
+		max = largest[j] > max ? largest[j] : max;
+	return structured_loss2(add_lanes(sum), add_lanes(squares), max, n);
 }
 
 /*
@@ -223,23 +274,21 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 	uint32_t	padded = quant->padded;
 	float	   *x = pir_quant_align(scratch);
 	uint8_t    *elems = (uint8_t *) (x + padded);
+	uint8_t    *code = (uint8_t *) item + PIR_QUANT_FACTORS;
 	double		lane[8] = {0};
-	int32_t		lane2[8] = {0};
 	double		dot;
-	double		code2 = 0;
 	double		norm2;
 	double		add;
 	double		spread;
 	double		loss2;
 	int			exponent;
 
-	if (!centre_vector(quant, vec, x, &exponent))
+	if (!centre_vector(quant, vec, x, &exponent, &norm2))
 	{
 		memset(item, 0, quant->item_size);
 		return;
 	}
 
-	norm2 = pir_quant_sum_squares(x, quant->spec.dim);
 	if (quant->spec.metric != PIR_METRIC_IP)
 		add = ldexp(norm2, 2 * exponent);
 	else if (quant->spec.centre != NULL)
@@ -251,30 +300,24 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 		pir_quant_rotate(quant->signs, x, padded);
 	quant->choose(quant, x, norm2, elems);
 
-	/* <Y, x> and |Y|^2; the latter is at most 255^2 * 16384 < 2^31 */
-	for (uint32_t i = 0; i < padded; i += 8)
+	pir_dist_pack(elems, code, padded, quant->spec.bits);
+
+	for (size_t i = 0; i < padded; i += 8)
 	{
 		for (int j = 0; j < 8; j++)
-		{
-			int32_t		y = 2 * (int32_t) elems[i + j] - quant->zero2;
-
-			lane[j] += (double) y * (double) x[i + j];
-			lane2[j] += y * y;
-		}
+			lane[j] += (double) (2 * (int32_t) elems[i + j] - quant->zero2) * (double) x[i + j];
 	}
-	dot = add_lanes(lane);
-	for (int j = 0; j < 8; j++)
-		code2 += lane2[j];
+	dot = add_lanes(lane);		/* <Y, x> */
 
 	/* |x|^2 |y|^2 / <y,x>^2 - 1, the squared tangent of their angle */
-	spread = norm2 * code2 / (dot * dot) - 1.0;
+	spread = norm2 * code_product(quant, code, code) / (dot * dot) - 1.0;
 	if (!(spread > 0))
 		spread = 0;
 
 	loss2 = norm2 * spread / quant->free_dim;
 
 	if (quant->signs == NULL)
-		loss2 = code_loss2(quant, x, elems, norm2 / dot);
+		loss2 = loss_of_code(x, elems, quant->zero2 / 2, 2.0 * norm2 / dot, padded, quant->free_dim);
 
 	/*
 	 * An infinite squared norm is kept (the distance is then infinite, as in
@@ -286,7 +329,6 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 	pir_quant_set_factor(item, ITEM_F, pir_quant_clamp_float(ldexp(2.0 * norm2 / dot, exponent)));
 	pir_quant_set_factor(item, ITEM_ERR,
 						 pir_quant_clamp_float(ldexp(sqrt(loss2), exponent)));
-	pir_dist_pack(elems, (uint8_t *) item + PIR_QUANT_FACTORS, padded, quant->spec.bits);
 }
 
 /* centre + F * y, rotated back. Scratch as for encoding. */
@@ -299,11 +341,11 @@ pir_quant_code_decode(const PirQuant *quant, const void *item, float *vec, void 
 	double		half_f = 0.5 * pir_quant_factor(item, ITEM_F);
 
 	pir_dist_unpack((const uint8_t *) item + PIR_QUANT_FACTORS, elems, padded, quant->spec.bits);
-	for (uint32_t i = 0; i < padded; i++)
+	for (size_t i = 0; i < padded; i++)
 		x[i] = (float) (2 * (int32_t) elems[i] - quant->zero2);
 	if (quant->signs != NULL)
 		pir_quant_unrotate(quant->signs, x, padded);
-	for (uint32_t i = 0; i < quant->spec.dim; i++)
+	for (size_t i = 0; i < quant->spec.dim; i++)
 	{
 		double		v = half_f * x[i];
 
@@ -339,12 +381,11 @@ pir_quant_code_prepare(const PirQuant *quant, const void *vec, PirQuantQuery *qu
 	if (quant->spec.metric == PIR_METRIC_IP && quant->spec.centre != NULL)
 		query->add = -pir_quant_dot(vec, quant->spec.centre, dim);
 
-	if (!centre_vector(quant, vec, x, &exponent))
+	if (!centre_vector(quant, vec, x, &exponent, &norm2))
 	{
 		memset(q8, 0, padded);
 		return;
 	}
-	norm2 = pir_quant_sum_squares(x, dim);
 	query->norm2 = ldexp(norm2, 2 * exponent);
 	if (quant->spec.metric != PIR_METRIC_IP)
 		query->add = query->norm2;
@@ -355,7 +396,7 @@ pir_quant_code_prepare(const PirQuant *quant, const void *vec, PirQuantQuery *qu
 	max = pir_quant_max_abs(x, padded);
 	step = max / 127.0f;
 	inverse = 127.0f / max;
-	for (uint32_t i = 0; i < padded; i += 16)
+	for (size_t i = 0; i < padded; i += 16)
 	{
 		for (int j = 0; j < 16; j++)
 		{
@@ -382,18 +423,12 @@ pir_quant_code_prepare(const PirQuant *quant, const void *vec, PirQuantQuery *qu
 		round2 /= padded;
 	else
 	{
-		double		loss = 0;
-		double		largest = 0;
+		/* the same bytes as unsigned ones, in scratch that is free now */
+		uint8_t    *elems = (uint8_t *) (x + padded);
 
-		for (uint32_t i = 0; i < dim; i++)
-		{
-			double		r = x[i] - (double) step * q8[i];
-
-			loss += r;
-			if (fabs(r) > largest)
-				largest = fabs(r);
-		}
-		round2 = structured_loss2(loss, round2, largest, dim);
+		for (size_t i = 0; i < padded; i++)
+			elems[i] = (uint8_t) (q8[i] + 128);
+		round2 = loss_of_code(x, elems, 128, step, padded, dim);
 	}
 	query->round2 = ldexp(round2, 2 * exponent);
 }
@@ -491,17 +526,6 @@ code_distance_many(const PirQuant *quant, const PirQuantQuery *query, const void
 {
 	for (int i = 0; i < m; i++)
 		out[i] = score(quant, query, items[i]);
-}
-
-/* Sum over the dimensions of Y_a * Y_b, exact. */
-static double
-code_product(const PirQuant *quant, const uint8_t *a, const uint8_t *b)
-{
-	int64_t		dot = quant->dot_codes(a, b, quant->padded);
-	int64_t		sums = (int64_t) quant->sum_code(a, quant->padded) + quant->sum_code(b, quant->padded);
-
-	return (double) (4 * dot - 2 * (int64_t) quant->zero2 * sums +
-					 (int64_t) quant->padded * quant->zero2 * quant->zero2);
 }
 
 /*

@@ -71,7 +71,7 @@ careful_distance(const PirQuant *quant, const void *a, const void *b, const floa
 {
 	double		sum = 0;
 
-	for (uint32_t i = 0; i < quant->spec.dim; i++)
+	for (size_t i = 0; i < quant->spec.dim; i++)
 	{
 		double		u = component(a, i);
 		double		v = q != NULL ? (double) q[i] : component(b, i);
@@ -232,12 +232,12 @@ encode(const PirQuant *quant, const void *vec, void *item, void *scratch)
 	}
 	scale = ldexp(1.0, exponent);
 
-	for (uint32_t i = 0; i < dim; i++)
+	for (size_t i = 0; i < dim; i++)
 		x[i] = (float) (v[i] / scale);
 	memset(item, 0, quant->item_size);
 	pir_kernels->f32_to_f16(x, out, dim);
 	pir_kernels->f16_to_f32(out, x, dim);
-	for (uint32_t i = 0; i < dim; i++)
+	for (size_t i = 0; i < dim; i++)
 	{
 		double		r = fabs(v[i] - scale * x[i]);
 
@@ -252,7 +252,7 @@ static void
 decode(const PirQuant *quant, const void *item, float *vec, void *scratch)
 {
 	(void) scratch;
-	for (uint32_t i = 0; i < quant->spec.dim; i++)
+	for (size_t i = 0; i < quant->spec.dim; i++)
 		vec[i] = pir_quant_clamp_float(component(item, i));
 }
 

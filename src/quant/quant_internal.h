@@ -93,7 +93,6 @@ struct PirQuant
 	int32_t		zero2;			/* twice the code value that stands for zero */
 	double		free_dim;		/* dimensions the error of a code can point to */
 	double		centre_norm2;	/* |c|^2 */
-	float		centre_max;		/* largest |c_i| */
 
 	const PirQuantMethod *method;
 	const uint8_t *signs;		/* of the rotation, or NULL */

@@ -35,7 +35,7 @@ careful_negative_dot(const float *a, const float *b, uint32_t n)
 {
 	double		sum = 0;
 
-	for (uint32_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		sum += (double) a[i] * (double) b[i];
 	return (float) -sum;
 }

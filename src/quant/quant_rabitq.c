@@ -65,22 +65,27 @@ element(float x, float t, float half, float top)
 	return (int32_t) v;
 }
 
-/* How well step t fits: <Y,x>^2 / |Y|^2, to be maximised. */
+/*
+ * How well step t fits: <y,x>^2 / |y|^2, to be maximised. All in float32, as
+ * SSE2 has no 32-bit multiplication; the rounding of these sums is far below
+ * what one step gains on the next.
+ */
 static double
-fit(const float *x, uint32_t n, float t, float half, float top, int32_t zero2)
+fit(const float *x, uint32_t n, float t, float half, float top)
 {
 	float		dot[16] = {0};
-	int32_t		norm2[16] = {0};
+	float		norm2[16] = {0};
+	float		zero = half - 0.5f;
 	double		sum = 0;
 	double		sum2 = 0;
 
-	for (uint32_t i = 0; i < n; i += 16)
+	for (size_t i = 0; i < n; i += 16)
 	{
 		for (int j = 0; j < 16; j++)
 		{
-			int32_t		y = 2 * element(x[i + j], t, half, top) - zero2;
+			float		y = (float) element(x[i + j], t, half, top) - zero;
 
-			dot[j] += (float) y * x[i + j];
+			dot[j] += y * x[i + j];
 			norm2[j] += y * y;
 		}
 	}
@@ -114,7 +119,7 @@ choose(const PirQuant *quant, const float *x, double norm2, uint8_t *elems)
 		for (int i = 0; i < NTRIALS; i++)
 		{
 			float		t = (float) (base / (rule->first + i * rule->next));
-			double		quality = fit(x, n, t, half, top, quant->zero2);
+			double		quality = fit(x, n, t, half, top);
 
 			if (quality > best)
 			{
@@ -123,7 +128,7 @@ choose(const PirQuant *quant, const float *x, double norm2, uint8_t *elems)
 			}
 		}
 	}
-	for (uint32_t i = 0; i < n; i += 16)
+	for (size_t i = 0; i < n; i += 16)
 	{
 		for (int j = 0; j < 16; j++)
 			elems[i + j] = (uint8_t) element(x[i + j], best_t, half, top);

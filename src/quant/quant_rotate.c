@@ -84,9 +84,9 @@ mix_halves(float *x, uint32_t padded)
 	float	   *y = x + half;
 
 	/* half is a multiple of 32 */
-	for (uint32_t i = 0; i < half; i += 16)
+	for (size_t i = 0; i < half; i += 16)
 	{
-		for (uint32_t j = 0; j < 16; j++)
+		for (int j = 0; j < 16; j++)
 		{
 			float		a = x[i + j];
 			float		b = y[i + j];

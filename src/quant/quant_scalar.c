@@ -60,7 +60,7 @@ choose(const PirQuant *quant, const float *x, double norm2, uint8_t *elems)
 	float		inverse = 127.0f / pir_quant_max_abs(x, quant->padded);
 
 	(void) norm2;
-	for (uint32_t i = 0; i < quant->padded; i += 16)
+	for (size_t i = 0; i < quant->padded; i += 16)
 	{
 		for (int j = 0; j < 16; j++)
 			elems[i + j] = (uint8_t) (x[i + j] * inverse + 128.5f);
@@ -82,7 +82,7 @@ encode_l1_codes(const PirQuantSpec *spec, const float *vec, uint8_t *out, size_t
 	double		sum = 0;
 
 	*clamped = 0;
-	for (uint32_t i = 0; i < spec->dim; i++)
+	for (size_t i = 0; i < spec->dim; i++)
 	{
 		double		v = ((double) vec[i] - spec->offset) * inverse;
 		double		u = v > 0 ? (v < 255 ? floor(v + 0.5) : 255) : 0;
@@ -179,7 +179,7 @@ decode(const PirQuant *quant, const void *item, float *vec, void *scratch)
 		pir_quant_code_decode(quant, item, vec, scratch);
 		return;
 	}
-	for (uint32_t i = 0; i < quant->spec.dim; i++)
+	for (size_t i = 0; i < quant->spec.dim; i++)
 		vec[i] = pir_quant_clamp_float(quant->spec.offset + (double) quant->spec.scale * code[i]);
 }
 
@@ -256,7 +256,7 @@ pir_quant_train_l1(float *low, float *high, uint32_t n, float *scale, float *off
 	*offset = 0.0f;
 	if (n == 0)
 		return;
-	for (uint32_t i = 0; i < n && integers; i++)
+	for (size_t i = 0; i < n && integers; i++)
 		integers = low[i] == truncf(low[i]) && high[i] == truncf(high[i]);
 	bottom = select_float(low, n, n / 100);
 	top = select_float(high, n, n - 1 - n / 100);

@@ -75,6 +75,26 @@ read_entries(PirLiteral *lit, SparseEntry *entries, bool *sorted)
 	return n;
 }
 
+/* Sorted entries: each index within the dimensions, and none twice */
+static void
+check_indices(const SparseEntry *entries, int nnz, int dim)
+{
+	for (int i = 0; i < nnz; i++)
+	{
+		int32		index = entries[i].index;
+
+		if (index < 1 || index > dim)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("index %d is out of bounds for type sparsevec of %d dimensions", index, dim),
+					 errdetail("Indices in text start at 1.")));
+		if (i > 0 && index == entries[i - 1].index)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("duplicate index %d in value of type sparsevec", index)));
+	}
+}
+
 PG_FUNCTION_INFO_V1(pir_sparsevec_in);
 Datum
 pir_sparsevec_in(PG_FUNCTION_ARGS)
@@ -108,23 +128,13 @@ pir_sparsevec_in(PG_FUNCTION_ARGS)
 
 	if (!sorted)
 		qsort(entries, nnz, sizeof(SparseEntry), compare_entries);
+	check_indices(entries, nnz, dim);
 
 	result = pir_sparsevec_new(dim, nnz);
 	values = pir_sparsevec_values(result);
 	for (int i = 0; i < nnz; i++)
 	{
-		int32		index = entries[i].index;
-
-		if (index < 1 || index > dim)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("index %d is out of bounds for type sparsevec of %d dimensions", index, dim),
-					 errdetail("Indices in text start at 1.")));
-		if (i > 0 && index == entries[i - 1].index)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("duplicate index %d in value of type sparsevec", index)));
-		result->indices[i] = index - 1;
+		result->indices[i] = entries[i].index - 1;
 		values[i] = entries[i].value;
 	}
 	PG_RETURN_POINTER(result);

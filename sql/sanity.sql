@@ -1,11 +1,12 @@
 -- The catalog of the extension: complete, commented, consistent.
 \set VERBOSITY terse
 
--- everything the extension owns
+-- everything the extension owns, but for the array types, which the server makes (and counts in from 17 on)
 CREATE TEMP VIEW members AS
 SELECT classid, objid, objsubid, classid::regclass::text AS catalog, pg_describe_object(classid, objid, objsubid) AS name
 FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
-	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'piramid');
+	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'piramid')
+	AND NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type WHERE pg_type.oid = objid AND typelem <> 0));
 CREATE TEMP VIEW functions AS SELECT p.* FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid;
 
 -- the counts of the surface that clients know; what is ours beside it is named piramid_*
@@ -13,9 +14,9 @@ SELECT catalog, count(*) FROM members
 WHERE catalog IN ('pg_type', 'pg_operator', 'pg_cast') AND name !~ 'piramid_' GROUP BY catalog ORDER BY catalog;
 SELECT prokind, count(*) FROM functions WHERE proname !~ '^(piramid_|hnsw|ivf|lsh|annoy)' GROUP BY prokind ORDER BY prokind;
 
--- nothing without a comment (array types are made by the server)
+-- nothing without a comment
 SELECT catalog, name FROM members
-WHERE obj_description(objid, catalog) IS NULL AND NOT (catalog = 'pg_type' AND name ~ '\[\]$') ORDER BY catalog COLLATE "C", name COLLATE "C";
+WHERE obj_description(objid, catalog) IS NULL ORDER BY catalog COLLATE "C", name COLLATE "C";
 -- a comment says something: more than the name, no trailing stop
 SELECT catalog, name, obj_description(objid, catalog) AS comment FROM members
 WHERE length(obj_description(objid, catalog)) < 4 OR obj_description(objid, catalog) ~ '\.$' ORDER BY name COLLATE "C";
@@ -71,3 +72,9 @@ SELECT f.opfname, string_agg(amopstrategy || ' ' || amopopr::regoperator, ', ' O
 JOIN members ON classid = 'pg_opfamily'::regclass AND objid = f.oid WHERE opfmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') GROUP BY f.opfname ORDER BY 1;
 SELECT f.opfname, amprocnum, amproc FROM pg_amproc a JOIN pg_opfamily f ON f.oid = amprocfamily
 JOIN members ON classid = 'pg_opfamily'::regclass AND objid = f.oid WHERE opfmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY 1, 2;
+-- every cell of metric x type that hnsw has: its operator, its support functions
+SELECT c.opcname, c.opcintype::regtype AS type, c.opcdefault AS "default", o.amopstrategy AS strategy, o.amopopr::regoper AS operator, o.amoppurpose AS purpose,
+	(SELECT opfname FROM pg_opfamily WHERE oid = o.amopsortfamily) AS sort,
+	(SELECT string_agg(amprocnum || ' ' || amproc, ', ' ORDER BY amprocnum) FROM pg_amproc p WHERE p.amprocfamily = c.opcfamily) AS support
+FROM pg_opclass c JOIN members ON classid = 'pg_opclass'::regclass AND objid = c.oid JOIN pg_amop o ON o.amopfamily = c.opcfamily
+WHERE c.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'hnsw') ORDER BY c.opcname;

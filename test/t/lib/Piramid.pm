@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node load_sample recall answers check_index crash uses_index);
+our @EXPORT = qw(new_node load_sample recall answers check_index crash uses_index wait_until);
 
 my $top = File::Spec->rel2abs(dirname(__FILE__) . '/../../..');
 
@@ -97,14 +97,25 @@ sub uses_index
 sub crash
 {
 	my ($node) = @_;
+	my $pid = $node->{_pid};
 
 	$node->kill9;
-	# the shared memory of a killed server must be free before the next one
-	my $tries = 0;
-	until ($node->start(fail_ok => 1))
+	wait_until(sub { !kill(0, $pid) }, 'the killed server to go');
+	# the shared memory of the old server must be free before the new one starts
+	wait_until(sub { $node->start(fail_ok => 1) }, 'the server to start after a crash');
+	return;
+}
+
+# wait_until(CONDITION, WHAT): poll, for as long as tests may wait.
+sub wait_until
+{
+	my ($condition, $what) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($condition->())
 	{
-		die "the server does not start after a crash" if ++$tries > 60;
-		select undef, undef, undef, 0.5;
+		die "timed out waiting for $what" if time() > $end;
+		select(undef, undef, undef, 0.1);
 	}
 	return;
 }

@@ -33,10 +33,11 @@ OBJS_storage = src/storage/page_check.o src/storage/page_heap.o src/storage/page
 	src/storage/page_table.o src/storage/page_wal.o
 OBJS_am = src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o \
 	src/am/am_rerank.o src/am/am_value.o
-OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_check.o src/hnsw/hnsw_check_heap.o \
+OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_write.o \
+	src/hnsw/hnsw_check.o src/hnsw/hnsw_check_heap.o \
 	src/hnsw/hnsw_entry.o src/hnsw/hnsw_handler.o src/hnsw/hnsw_insert.o \
 	src/hnsw/hnsw_inspect.o src/hnsw/hnsw_node.o src/hnsw/hnsw_options.o \
-	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_vacuum.o
+	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_train.o src/hnsw/hnsw_vacuum.o
 OBJS_observe = src/observe/obs_check.o src/observe/obs_index.o src/observe/obs_inspect.o
 
 # The host-free part of hnsw: no PostgreSQL header, tested without a server.

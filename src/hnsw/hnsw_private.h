@@ -249,6 +249,8 @@ extern void pir_hnsw_search_unpin(PirHnswSearch *search);
 extern IndexBuildResult *pir_hnsw_build(Relation heap, Relation index, IndexInfo *info);
 extern void pir_hnsw_build_empty(Relation index);
 
+/* --- hnsw_train.c --- */
+
 /*
  * Flat -> graph: train on the rows in the index and build. The caller holds
  * the index's training lock (hnsw_insert.c). On return the state is GRAPH, or

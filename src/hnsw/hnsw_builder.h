@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_builder.h
+ *	  Collecting rows, and writing them as a graph: what CREATE INDEX
+ *	  (hnsw_build.c) and training (hnsw_train.c) share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIR_HNSW_BUILDER_H
+#define PIR_HNSW_BUILDER_H
+
+#include "hnsw/hnsw_private.h"
+#include "storage/page_sink.h"
+
+/* Rows that the centre is computed from, at most */
+#define PIR_HNSW_SAMPLE_ROWS		4096
+
+/* A heap row beside the first of a node. */
+typedef struct PirHnswDuplicate
+{
+	uint32		node;			/* builder number, later nid */
+	ItemPointerData tid;
+} PirHnswDuplicate;
+
+typedef struct PirHnswBuilder
+{
+	Relation	index;
+	Relation	heap;
+	MemoryContext context;
+	MemoryContext row_context;	/* reset per row */
+	PirHnswMetaOnPage meta;		/* identity and trained part filled in */
+	PirValueInfo value;
+	PirQuant   *quant;
+	void	   *scratch;		/* quantizer's */
+	void	   *input;			/* one row's */
+	int			ef_construction;
+
+	Size		stride;			/* bytes from item to item */
+	uint32		n;				/* nodes */
+	uint32		capacity;		/* nodes that the arrays have room for */
+	uint32		max_nodes;		/* nodes that the memory limit allows */
+	uint8	   *items;			/* n * stride */
+	ItemPointerData *tids;		/* n */
+	uint32	   *hash;			/* node + 1 by hash of its item; 0 = empty */
+	uint32		hash_mask;
+	PirHnswDuplicate  *dups;
+	uint32		ndups;
+	uint32		dups_capacity;
+
+	bool		full;			/* written; rows are inserted from here on */
+	PirHnswIndex hnsw;			/* open if full */
+	double		nrows;			/* rows taken into the index */
+} PirHnswBuilder;
+
+typedef struct PirHnswSample
+{
+	PirHnswBuilder    *builder;
+	double	   *sums;			/* per dimension */
+	float	   *low;			/* smallest component of each row (L1) */
+	float	   *high;
+	uint32		nrows;
+} PirHnswSample;
+
+/* --- hnsw_builder.c --- */
+
+/*
+ * Begin: 'meta' has the identity of the index. Everything is allocated in a
+ * memory context below the current one, builder->context.
+ */
+extern void pir_hnsw_builder_init(PirHnswBuilder *builder, Relation heap, Relation index,
+								  const PirHnswMetaOnPage *meta);
+
+/* Does the index's quantizer learn from a sample at all? */
+extern bool pir_hnsw_sample_wanted(const PirHnswBuilder *builder);
+
+extern void pir_hnsw_sample_begin(PirHnswSample *sample, PirHnswBuilder *builder);
+
+/* Add one row's quantizer input; rows behind PIR_HNSW_SAMPLE_ROWS are ignored. */
+extern void pir_hnsw_sample_add(PirHnswSample *sample, const float *input);
+
+/*
+ * Prepare the builder's quantizer with what the sample taught: the centre if
+ * there were rows enough (else *centre is NULL), and the scale of scalar L1
+ * codes.
+ */
+extern void pir_hnsw_sample_finish(PirHnswSample *sample, float **centre);
+
+/* Set max_nodes from maintenance_work_mem; after the sample is finished. */
+extern void pir_hnsw_builder_limit(PirHnswBuilder *builder);
+
+/*
+ * Take one row, whose quantizer input is in builder->input. False if there is
+ * no memory for it.
+ */
+extern bool pir_hnsw_builder_add(PirHnswBuilder *builder, ItemPointer tid);
+
+/* --- hnsw_builder_write.c --- */
+
+/*
+ * Build the graph of what was collected (unless the index stays flat) and
+ * write it all, but for the meta page: builder->meta is completed instead.
+ * Locks: those of the sink.
+ */
+extern void pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre,
+								   PirPageSink *sink, bool flat, bool progress);
+
+/* Write a meta page's content. */
+extern void pir_hnsw_put_meta(Page page, const PirHnswMetaOnPage *meta);
+
+#endif							/* PIR_HNSW_BUILDER_H */

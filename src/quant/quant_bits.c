@@ -60,7 +60,10 @@ static void
 distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
 {
 	for (int i = 0; i < m; i++)
+	{
+		pir_quant_prefetch(items, i, m);
 		out[i] = bit_distance(quant, items[i], query->data);
+	}
 }
 
 static float

@@ -525,7 +525,10 @@ static void
 code_distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
 {
 	for (int i = 0; i < m; i++)
+	{
+		pir_quant_prefetch(items, i, m);
 		out[i] = score(quant, query, items[i]);
+	}
 }
 
 /*

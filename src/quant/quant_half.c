@@ -171,7 +171,10 @@ static void
 distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
 {
 	for (int i = 0; i < m; i++)
+	{
+		pir_quant_prefetch(items, i, m);
 		out[i] = vector_distance(quant, query, items[i]);
+	}
 }
 
 static float

@@ -160,6 +160,20 @@ pir_quant_align(void *p)
 	return (char *) p + (over == 0 ? 0 : PIR_QUANT_ALIGN - over);
 }
 
+/*
+ * In a loop over items at random places: ask for the first line of the item
+ * after the next few. The processor overlaps the work on four short items by
+ * itself, and fetches the lines that follow; with items in memory this takes a
+ * third off, with items in cache it costs nothing. All lines, or eight items
+ * ahead, were no better.
+ */
+static inline void
+pir_quant_prefetch(const void *const *items, int i, int m)
+{
+	if (i + 4 < m)
+		PIR_QUANT_PREFETCH(items[i + 4]);
+}
+
 /* Factor number i of an item. */
 static inline float
 pir_quant_factor(const void *item, int i)

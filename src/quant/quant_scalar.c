@@ -115,7 +115,10 @@ static void
 l1_distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
 {
 	for (int i = 0; i < m; i++)
+	{
+		pir_quant_prefetch(items, i, m);
 		out[i] = l1_distance(quant, query, items[i]);
+	}
 }
 
 static float

@@ -48,6 +48,7 @@ typedef struct Work
 	size_t		item_size;
 	void	   *scratch;
 	void	   *item;
+	size_t		npool;			/* items to choose from at random in each round; 0: keep the order */
 	const void *order[NCALLS];
 } Work;
 
@@ -93,8 +94,14 @@ measure(LoopFunction loop, Work *w, int ncalls)
 	sink = loop(w, ncalls);		/* warm up */
 	for (int r = 0; r < rounds; r++)
 	{
-		double		begin = now_ns();
+		double		begin;
 
+		if (w->npool > 0)
+		{
+			for (int i = 0; i < ncalls; i++)
+				w->order[i] = w->items + next_random() % w->npool * w->stride;
+		}
+		begin = now_ns();
 		sink = loop(w, ncalls);
 		times[r] = (now_ns() - begin) / ncalls;
 	}
@@ -230,6 +237,8 @@ bench(int quantizer, int bits, int metric, uint32_t dim, char *pool, size_t pool
 	}
 	pir_quant_prepare_query(w.quant, w.vectors + dim, w.query, w.scratch);
 
+	w.npool = 0;
+
 	/* sixteen items stay in the first level for all but the largest codes */
 	for (int i = 0; i < NCALLS; i++)
 		w.order[i] = w.items + (size_t) (i * 7 % 16) * w.stride;
@@ -240,8 +249,7 @@ bench(int quantizer, int bits, int metric, uint32_t dim, char *pool, size_t pool
 	many = measure(loop_many, &w, NCALLS);
 	error = measure(loop_error, &w, NCALLS);
 	pair = measure(loop_pair, &w, NCALLS);
-	for (int i = 0; i < NCALLS; i++)
-		w.order[i] = w.items + next_random() % npool * w.stride;
+	w.npool = npool;
 	printf("%-8s %4d %5u %-13s %6zu %8.0f %8.0f %7.0f %7.1f %7.1f %7.1f %7.1f %7.1f\n",
 		   pir_quant_name(quantizer), bits, dim, pir_kernels->name, w.item_size, encode, prepare, item, one, many,
 		   measure(loop_many, &w, NCALLS), error, pair);

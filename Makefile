@@ -139,12 +139,20 @@ valgrind: $(UNIT_PROGRAMS)
 BENCH_DIR = build/bench
 BENCH_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) $(WERROR) -I$(srcdir)/src \
 	-DBENCH_COMMIT='"$(shell git -C $(srcdir) describe --always --dirty 2>/dev/null)"'
-BENCH_SRCS = $(srcdir)/test/bench/bench_kernels.c $(patsubst %.o,$(srcdir)/%.c,$(OBJS_distance))
+BENCH_SRCS = $(patsubst %.o,$(srcdir)/%.c,$(OBJS_distance))
+BENCH_QUANT_SRCS = $(patsubst %.o,$(srcdir)/%.c,$(OBJS_quant)) $(BENCH_SRCS)
 
 bench-kernels:
 	@mkdir -p $(BENCH_DIR)
-	$(CC) $(BENCH_CFLAGS) -o $(BENCH_DIR)/bench_kernels $(BENCH_SRCS) -lm
+	$(CC) $(BENCH_CFLAGS) -o $(BENCH_DIR)/bench_kernels $(srcdir)/test/bench/bench_kernels.c $(BENCH_SRCS) -lm
 	$(BENCH_DIR)/bench_kernels $(BENCH_ARGS)
+
+# make bench-quant BENCH_ARGS='quant=rabitq dim=512'
+bench-quant:
+	@mkdir -p $(BENCH_DIR)
+	$(CC) $(BENCH_CFLAGS) -ffp-contract=off $(CFLAGS_VECTORIZE) \
+		-o $(BENCH_DIR)/bench_quant $(srcdir)/test/bench/bench_quant.c $(BENCH_QUANT_SRCS) -lm
+	$(BENCH_DIR)/bench_quant $(BENCH_ARGS)
 
 # make fuzz T=quant_round_trip: look for new inputs that break one target
 FUZZ_SECONDS = 60

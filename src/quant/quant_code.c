@@ -240,7 +240,8 @@ code_product(const PirQuant *quant, const uint8_t *a, const uint8_t *b)
  * and loses nothing.
  */
 static double
-loss_of_code(const float *x, const uint8_t *elems, int32_t bias, double f, uint32_t padded, double n)
+loss_of_code(const float *x, const uint8_t *elems, int32_t bias, double f,
+			 uint32_t padded, double n)
 {
 	double		sum[8] = {0};
 	double		squares[8] = {0};
@@ -299,7 +300,6 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 	if (quant->signs != NULL)
 		pir_quant_rotate(quant->signs, x, padded);
 	quant->choose(quant, x, norm2, elems);
-
 	pir_dist_pack(elems, code, padded, quant->spec.bits);
 
 	for (size_t i = 0; i < padded; i += 8)
@@ -313,9 +313,7 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 	spread = norm2 * code_product(quant, code, code) / (dot * dot) - 1.0;
 	if (!(spread > 0))
 		spread = 0;
-
 	loss2 = norm2 * spread / quant->free_dim;
-
 	if (quant->signs == NULL)
 		loss2 = loss_of_code(x, elems, quant->zero2 / 2, 2.0 * norm2 / dot, padded, quant->free_dim);
 
@@ -327,8 +325,7 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 	pir_quant_set_factor(item, ITEM_ADD,
 						 quant->spec.metric == PIR_METRIC_IP ? pir_quant_clamp_float(add) : (float) add);
 	pir_quant_set_factor(item, ITEM_F, pir_quant_clamp_float(ldexp(2.0 * norm2 / dot, exponent)));
-	pir_quant_set_factor(item, ITEM_ERR,
-						 pir_quant_clamp_float(ldexp(sqrt(loss2), exponent)));
+	pir_quant_set_factor(item, ITEM_ERR, pir_quant_clamp_float(ldexp(sqrt(loss2), exponent)));
 }
 
 /* centre + F * y, rotated back. Scratch as for encoding. */
@@ -508,7 +505,8 @@ score(const PirQuant *quant, const PirQuantQuery *query, const void *item)
 	float		dist;
 
 	if (PIR_QUANT_UNLIKELY(query->odd))
-		product = 2 * product + 2 * (int32_t) quant->sum_code(code, quant->padded) - quant->zero2 * (int32_t) quant->padded;
+		product = 2 * product + 2 * (int32_t) quant->sum_code(code, quant->padded) -
+			quant->zero2 * (int32_t) quant->padded;
 
 	/* a double beyond float32 becomes an infinity (IEC 60559) */
 	dist = (float) (add + scale * (double) product);
@@ -522,7 +520,8 @@ code_distance_one(const PirQuant *quant, const PirQuantQuery *query, const void 
 }
 
 static void
-code_distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
+code_distance_many(const PirQuant *quant, const PirQuantQuery *query,
+				   const void *const *items, int m, float *out)
 {
 	for (int i = 0; i < m; i++)
 	{

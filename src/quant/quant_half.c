@@ -168,7 +168,8 @@ distance(const PirQuant *quant, const PirQuantQuery *query, const void *item)
 }
 
 static void
-distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
+distance_many(const PirQuant *quant, const PirQuantQuery *query,
+			  const void *const *items, int m, float *out)
 {
 	for (int i = 0; i < m; i++)
 	{
@@ -209,7 +210,8 @@ init(PirQuant *quant)
 	quant->error = error;
 	quant->code_distance = code_distance;
 	/* data: dim floats, or an item */
-	quant->query_size = sizeof(PirQuantQuery) + PIR_QUANT_ALIGN + HALVES + quant->spec.dim * sizeof(float);
+	quant->query_size = sizeof(PirQuantQuery) + PIR_QUANT_ALIGN + HALVES +
+		quant->spec.dim * sizeof(float);
 	quant->scratch_size = PIR_QUANT_ALIGN + quant->padded * sizeof(float);
 }
 
@@ -247,7 +249,8 @@ encode(const PirQuant *quant, const void *vec, void *item, void *scratch)
 		largest = r > largest ? r : largest;
 		squares += r * r;
 	}
-	pir_quant_set_factor(item, ITEM_ERR, (float) (quant->spec.metric == PIR_METRIC_L1 ? sqrt(squares) : largest));
+	pir_quant_set_factor(item, ITEM_ERR, pir_quant_clamp_float(quant->spec.metric == PIR_METRIC_L1
+															   ? sqrt(squares) : largest));
 	pir_quant_set_factor(item, ITEM_SCALE, (float) scale);
 }
 

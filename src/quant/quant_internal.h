@@ -32,6 +32,11 @@
 #define PIR_QUANT_PREFETCH(p)	((void) (p))
 #endif
 
+/* gcc has no such pragma in C and is told by -ffp-contract=off. */
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#endif
+
 /* Inner arrays start on a cache line. */
 #define PIR_QUANT_ALIGN		64
 
@@ -65,14 +70,17 @@ typedef struct PirQuantMethod
 	void		(*prepare_item) (const PirQuant *quant, const void *item, PirQuantQuery *query);
 } PirQuantMethod;
 
-typedef float (*PirQuantDistanceFn) (const PirQuant *quant, const PirQuantQuery *query, const void *item);
+typedef float (*PirQuantDistanceFn) (const PirQuant *quant, const PirQuantQuery *query,
+									 const void *item);
 typedef void (*PirQuantManyFn) (const PirQuant *quant, const PirQuantQuery *query,
 								const void *const *items, int m, float *out);
-typedef float (*PirQuantErrorFn) (const PirQuant *quant, const PirQuantQuery *query, const void *item, float dist);
+typedef float (*PirQuantErrorFn) (const PirQuant *quant, const PirQuantQuery *query,
+								  const void *item, float dist);
 typedef float (*PirQuantPairFn) (const PirQuant *quant, const void *a, const void *b);
 
-/* Choose a code: x is the centred, rotated vector (|x|^2 = norm2 > 0), elems one byte per dimension. */
-typedef void (*PirQuantChooseFn) (const PirQuant *quant, const float *x, double norm2, uint8_t *elems);
+/* Choose a code of x, centred and rotated, |x|^2 = norm2 > 0; elems: a byte per dimension. */
+typedef void (*PirQuantChooseFn) (const PirQuant *quant, const float *x, double norm2,
+								  uint8_t *elems);
 
 struct PirQuant
 {
@@ -135,10 +143,12 @@ extern void pir_quant_unrotate(const uint8_t *signs, float *x, uint32_t padded);
 
 /* quant_code.c: the factored form that RaBitQ and SQ8 share */
 extern size_t pir_quant_code_item_size(const PirQuantSpec *spec);
-extern void pir_quant_code_init(PirQuant *quant, PirQuantChooseFn choose, int32_t zero2, uint32_t free_dim);
+extern void pir_quant_code_init(PirQuant *quant, PirQuantChooseFn choose, int32_t zero2,
+								uint32_t free_dim);
 extern void pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *scratch);
 extern void pir_quant_code_decode(const PirQuant *quant, const void *item, float *vec, void *scratch);
-extern void pir_quant_code_prepare(const PirQuant *quant, const void *vec, PirQuantQuery *query, void *scratch);
+extern void pir_quant_code_prepare(const PirQuant *quant, const void *vec, PirQuantQuery *query,
+								   void *scratch);
 extern void pir_quant_code_prepare_item(const PirQuant *quant, const void *item, PirQuantQuery *query);
 
 /* Arithmetic of a fixed order (quant_code.c). */

@@ -65,7 +65,8 @@ distance(const PirQuant *quant, const PirQuantQuery *query, const void *item)
 }
 
 static void
-distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
+distance_many(const PirQuant *quant, const PirQuantQuery *query,
+			  const void *const *items, int m, float *out)
 {
 	for (int i = 0; i < m; i++)
 	{

@@ -46,7 +46,7 @@ check_spec(const PirQuantSpec *spec)
 {
 	if (spec->bits != 1 && spec->bits != 2 && spec->bits != 4 && spec->bits != 8)
 		return "quantizer \"rabitq\" has 1, 2, 4 or 8 bits per dimension";
-	if (spec->metric != PIR_METRIC_L2 && spec->metric != PIR_METRIC_IP && spec->metric != PIR_METRIC_COSINE)
+	if (spec->metric > PIR_METRIC_COSINE)
 		return "quantizer \"rabitq\" serves Euclidean distance, inner product and cosine distance only";
 	return NULL;
 }

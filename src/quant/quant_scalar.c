@@ -37,10 +37,10 @@ check_spec(const PirQuantSpec *spec)
 	if (spec->metric == PIR_METRIC_L1)
 	{
 		if (!(spec->scale > 0 && spec->scale <= FLT_MAX) || !isfinite(spec->offset))
-			return "quantizer \"sq8\" needs a positive scale and a finite offset for taxicab distance";
+			return "quantizer \"sq8\" needs a positive scale and a finite offset";
 		return NULL;
 	}
-	if (spec->metric != PIR_METRIC_L2 && spec->metric != PIR_METRIC_IP && spec->metric != PIR_METRIC_COSINE)
+	if (spec->metric > PIR_METRIC_COSINE)
 		return "quantizer \"sq8\" serves Euclidean distance, inner product, cosine and taxicab distance only";
 	return NULL;
 }
@@ -103,16 +103,21 @@ encode_l1_codes(const PirQuantSpec *spec, const float *vec, uint8_t *out, size_t
 		*inside2 += sum * sum;
 }
 
+static inline float
+l1_of_codes(const PirQuant *quant, const uint8_t *a, const uint8_t *b)
+{
+	return quant->spec.scale * (float) pir_kernels->l1_u8_u8(a, b, quant->spec.dim);
+}
+
 static float
 l1_distance(const PirQuant *quant, const PirQuantQuery *query, const void *item)
 {
-	uint32_t	sad = pir_kernels->l1_u8_u8((const uint8_t *) item + sizeof(float), query->data, quant->spec.dim);
-
-	return quant->spec.scale * (float) sad;
+	return l1_of_codes(quant, (const uint8_t *) item + sizeof(float), query->data);
 }
 
 static void
-l1_distance_many(const PirQuant *quant, const PirQuantQuery *query, const void *const *items, int m, float *out)
+l1_distance_many(const PirQuant *quant, const PirQuantQuery *query,
+				 const void *const *items, int m, float *out)
 {
 	for (int i = 0; i < m; i++)
 	{
@@ -135,9 +140,7 @@ l1_error(const PirQuant *quant, const PirQuantQuery *query, const void *item, fl
 static float
 l1_pair_distance(const PirQuant *quant, const void *a, const void *b)
 {
-	return quant->spec.scale * (float) pir_kernels->l1_u8_u8((const uint8_t *) a + sizeof(float),
-															 (const uint8_t *) b + sizeof(float),
-															 quant->spec.dim);
+	return l1_of_codes(quant, (const uint8_t *) a + sizeof(float), (const uint8_t *) b + sizeof(float));
 }
 
 static void

@@ -2,9 +2,9 @@
  *
  * bench_quant.c
  *	  Time of everything that quant.h does, per quantizer and kernel table:
- *	  part of "make bench-kernels".
+ *	  "make bench-quant".
  *
- *	  build/unit/bench_quant [quant=TEXT] [table=NAME] [dim=N] [metric=N]
+ *	  build/bench/bench_quant [quant=TEXT] [table=NAME] [dim=N] [metric=N]
  *							 [rounds=N] [mb=N]
  *
  * quant= selects the quantizers whose name contains the text. Columns, in
@@ -242,9 +242,10 @@ bench(int quantizer, int bits, int metric, uint32_t dim, char *pool, size_t pool
 	/* sixteen items stay in the first level for all but the largest codes */
 	for (int i = 0; i < NCALLS; i++)
 		w.order[i] = w.items + (size_t) (i * 7 % 16) * w.stride;
-	encode = measure(loop_encode, &w, 256);
-	prepare = measure(loop_prepare, &w, 512);
-	item = measure(loop_item, &w, NCALLS);
+	/* rounds of about a millisecond: longer ones meet the scheduler on a busy machine */
+	encode = measure(loop_encode, &w, NVECTORS);
+	prepare = measure(loop_prepare, &w, 2 * NVECTORS);
+	item = measure(loop_item, &w, 1024);
 	one = measure(loop_one, &w, NCALLS);
 	many = measure(loop_many, &w, NCALLS);
 	error = measure(loop_error, &w, NCALLS);

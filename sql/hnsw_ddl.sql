@@ -125,6 +125,23 @@ SELECT opclass, options, try_index(opclass, options) AS result FROM (VALUES
 	('v vector_l1_ops', 'bits = 8'), ('v vector_l1_ops', 'bits = 4'), ('v vector_l1_ops', 'bits = 4, quantizer = rabitq'),
 	('b bit_hamming_ops', 'bits = 1'), ('b bit_hamming_ops', 'bits = 2')) AS o (opclass, options);
 
+-- what is taken by default: in few dimensions the values are shorter than any code
+CREATE TABLE defaults (v8 vector(8), v11 vector(11), v12 vector(12), v1536 vector(1536),
+	h18 halfvec(18), h19 halfvec(19), s11 sparsevec(11), s12 sparsevec(12), s1024 sparsevec(1024), s1025 sparsevec(1025),
+	b bit(9));
+SELECT i, col, opclass, options, quantizer, bits, dimensions, code_dimensions
+FROM (VALUES
+	(1, 'v8', 'vector_l2_ops', ''), (2, 'v11', 'vector_cosine_ops', ''), (3, 'v12', 'vector_ip_ops', ''),
+	(4, 'v1536', 'vector_cosine_ops', ''), (5, 'v1536', 'vector_l1_ops', ''), (6, 'v8', 'vector_l1_ops', ''),
+	(7, 'v8', 'vector_l2_ops', 'WITH (bits = 4)'), (8, 'v1536', 'vector_l2_ops', 'WITH (bits = 1)'),
+	(9, 'h18', 'halfvec_l2_ops', ''), (10, 'h19', 'halfvec_l2_ops', ''), (11, 's11', 'sparsevec_l2_ops', ''),
+	(12, 's12', 'sparsevec_ip_ops', ''), (13, 's1024', 'sparsevec_cosine_ops', ''), (14, 's1025', 'sparsevec_l1_ops', ''),
+	(15, 'b', 'bit_jaccard_ops', '')) AS o (i, col, opclass, options),
+	LATERAL (SELECT try(format('CREATE INDEX defaults_%s ON defaults USING hnsw (%I %I) %s', i, col, opclass, options)) AS result) AS made,
+	LATERAL piramid_index_info(CASE WHEN result = 'ok' THEN ('defaults_' || i)::regclass END)
+ORDER BY i;
+DROP TABLE defaults;
+
 -- what is declared comes back
 CREATE INDEX t_v ON t USING hnsw (v vector_cosine_ops) WITH (m = 8, ef_construction = 32, quantizer = rabitq, bits = 2);
 SELECT pg_get_indexdef('t_v'::regclass), reloptions FROM pg_class WHERE relname = 't_v';
@@ -258,8 +275,6 @@ SELECT plan('SELECT id FROM p WHERE cat <> 3 ORDER BY v <-> ''[1,2,3]'' LIMIT 5'
 SELECT plan('SELECT id FROM p WHERE v <-> ''[1,2,3]'' < 4 ORDER BY v <-> ''[1,2,3]'' LIMIT 5');
 SELECT plan('SELECT o.id, n.id FROM (SELECT * FROM p LIMIT 3) o, LATERAL (SELECT id FROM p ORDER BY v <-> o.v LIMIT 2) n');
 
-SELECT plan('SELECT min(v <-> ''[1,2,3]'') FROM p');
-
 -- not without LIMIT, where a sort of everything is better
 SELECT plan('SELECT id FROM p ORDER BY v <-> ''[1,2,3]''');
 SELECT plan('SELECT id FROM p WHERE cat = 3 ORDER BY v <-> ''[1,2,3]''');
@@ -278,7 +293,8 @@ SELECT plan('SELECT id FROM p ORDER BY v::halfvec <-> ''[1,2,3]'' LIMIT 5');
 SELECT plan('SELECT id FROM p ORDER BY v <-> NULL LIMIT 5');
 SELECT plan('SELECT id FROM p ORDER BY v <-> v LIMIT 5');
 SELECT plan('SELECT v FROM p ORDER BY v LIMIT 5');
--- but forced, a scan without LIMIT
+-- but forced, a scan without LIMIT, and the minimum of a distance
+SELECT plan('SELECT min(v <-> ''[1,2,3]'') FROM p');
 SELECT plan('SELECT id FROM p ORDER BY v <-> ''[1,2,3]''');
 RESET enable_seqscan;
 RESET enable_bitmapscan;

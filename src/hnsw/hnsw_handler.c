@@ -71,6 +71,14 @@ value_bytes(const PirMetaHeadOnPage *head)
 	return 0;					/* depends on the values */
 }
 
+/* Do codes give the distances themselves, so that no row is fetched for them? */
+static bool
+codes_exact(const PirMetaHeadOnPage *head)
+{
+	return (head->quantizer == PIR_QUANT_NONE || head->quantizer == PIR_QUANT_BITS) &&
+		(head->flags & PIR_META_SKETCH) == 0;
+}
+
 static void
 estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
 			  Cost *startup, Cost *total, Selectivity *selectivity,
@@ -105,6 +113,7 @@ estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
 		pir_page_release(buf);
 		index_close(index, NoLock);
 		search.value_bytes = value_bytes(&meta.head);
+		search.rerank = !codes_exact(&meta.head);
 	}
 
 	if (meta.state == PIR_HNSW_FLAT)

@@ -88,25 +88,6 @@ pir_hnsw_ef_construction(Relation index)
 	return options ? options->ef_construction : PIR_HNSW_DEFAULT_EF_CONSTRUCTION;
 }
 
-/* The quantizer for those who do not choose */
-static PirQuantId
-default_quantizer(PirMetric metric)
-{
-	switch (metric)
-	{
-		case PIR_METRIC_L2:
-		case PIR_METRIC_IP:
-		case PIR_METRIC_COSINE:
-			return PIR_QUANT_RABITQ;
-		case PIR_METRIC_L1:
-			return PIR_QUANT_SQ8;
-		case PIR_METRIC_HAMMING:
-		case PIR_METRIC_JACCARD:
-			return PIR_QUANT_BITS;
-	}
-	elog(ERROR, "unknown metric %d", (int) metric);
-}
-
 /* Bits per dimension for those who do not choose */
 static uint8
 default_bits(PirQuantId quantizer)
@@ -127,7 +108,53 @@ default_bits(PirQuantId quantizer)
 	elog(ERROR, "unknown quantizer %d", (int) quantizer);
 }
 
-/* Name of a metric by the operator that orders by it, for messages */
+/* The quantizer for those who do not choose, at any dimension */
+static PirQuantId
+usual_quantizer(PirMetric metric)
+{
+	switch (metric)
+	{
+		case PIR_METRIC_L2:
+		case PIR_METRIC_IP:
+		case PIR_METRIC_COSINE:
+			return PIR_QUANT_RABITQ;
+		case PIR_METRIC_L1:
+			return PIR_QUANT_SQ8;
+		case PIR_METRIC_HAMMING:
+		case PIR_METRIC_JACCARD:
+			return PIR_QUANT_BITS;
+	}
+	elog(ERROR, "unknown metric %d", (int) metric);
+}
+
+static Size
+item_size(const PirQuantSpec *spec, PirQuantId quantizer)
+{
+	PirQuantSpec attempt = *spec;
+
+	attempt.quantizer = quantizer;
+	attempt.bits = default_bits(quantizer);
+	return pir_quant_item_size(&attempt);
+}
+
+/*
+ * The quantizer for those who do not choose. Codes are padded and carry
+ * factors, so that in few dimensions the values themselves take no more room;
+ * there they are also wanted most, since near neighbours are very near in
+ * comparison to the spread that a code has to cover.
+ */
+static PirQuantId
+default_quantizer(const PirQuantSpec *spec, PirValueType type)
+{
+	PirQuantId	usual = usual_quantizer(spec->metric);
+	PirQuantId	plain = type == PIR_VALUE_HALFVEC ? PIR_QUANT_HALF : PIR_QUANT_NONE;
+
+	if (type != PIR_VALUE_BIT && item_size(spec, plain) <= item_size(spec, usual))
+		return plain;
+	return usual;
+}
+
+/* Name of a metric, for messages */
 static const char *
 metric_name(PirMetric metric)
 {
@@ -248,7 +275,10 @@ pir_hnsw_identity(Relation index, PirMetaHeadOnPage *head)
 	spec.metric = metric;
 	spec.scale = 1.0f;			/* of any index to come: training chooses it */
 	spec.dim = pir_value_code_dim(type, dim, &sketch);
-	spec.quantizer = quantizer == QUANTIZER_AUTO ? default_quantizer(metric) : quantizer;
+	if (quantizer != QUANTIZER_AUTO)
+		spec.quantizer = quantizer;
+	else
+		spec.quantizer = bits == 0 ? default_quantizer(&spec, type) : usual_quantizer(metric);
 	check_quantizer(&spec, type);
 	spec.bits = bits == 0 ? default_bits(spec.quantizer) : bits;
 	check_bits(&spec);

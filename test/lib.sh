@@ -52,7 +52,7 @@ apt()
 # need_packages PACKAGE...: install those that are missing, in one go.
 need_packages()
 {
-	local missing=() p
+	local missing=() p begin=$SECONDS
 
 	for p in "$@"; do
 		have_package "$p" || missing+=("$p")
@@ -63,6 +63,7 @@ need_packages()
 		tail -20 "$work/apt.log" >&2
 		die "cannot install ${missing[*]}"
 	fi
+	say "installed in $((SECONDS - begin)) s"
 }
 
 # update_packages: refresh apt's lists, once a run.

@@ -20,9 +20,9 @@ foreach my $case (
 	['quantizer = half',              0.98, 0.995, 1500],
 	['quantizer = sq8',               0.98, 0.995, 770],
 	['quantizer = rabitq, bits = 8',  0.98, 0.995, 770],
-	['quantizer = rabitq, bits = 2',  0.95, 0.990, 350],
-	['quantizer = rabitq, bits = 1',  0.85, 0.970, 300],
-	['m = 8, ef_construction = 32',   0.94, 0.985, 400])
+	['quantizer = rabitq, bits = 2',  0.98, 0.995, 320],
+	['quantizer = rabitq, bits = 1',  0.97, 0.990, 250],
+	['m = 8, ef_construction = 32',   0.95, 0.990, 400])
 {
 	my ($options, $floor_40, $floor_160, $bytes) = @$case;
 	my $name = $options || 'default options';

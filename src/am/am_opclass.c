@@ -140,7 +140,7 @@ marked_type(Relation index)
 			 errmsg("operator class of index \"%s\" has a wrong support function %d",
 					RelationGetRelationName(index), PIR_PROC_TYPE),
 			 errdetail("Function %s marks none of the types that can be indexed.",
-					   format_procedure(marker->fn_oid))));
+					   format_procedure_qualified(marker->fn_oid))));
 }
 
 void
@@ -159,10 +159,10 @@ pir_opclass_resolve(Relation index, PirValueType *type, PirMetric *metric)
 				 errmsg("operator class of index \"%s\" uses a distance that cannot be indexed",
 						RelationGetRelationName(index)),
 				 errdetail("No index can order by function %s%s.",
-						   format_procedure(index_getprocid(index, 1, PIR_PROC_DISTANCE)),
+						   format_procedure_qualified(index_getprocid(index, 1, PIR_PROC_DISTANCE)),
 						   OidIsValid(index_getprocid(index, 1, PIR_PROC_NORM))
 						   ? psprintf(" of values normalised by %s",
-									  format_procedure(index_getprocid(index, 1, PIR_PROC_NORM))) : "")));
+									  format_procedure_qualified(index_getprocid(index, 1, PIR_PROC_NORM))) : "")));
 	if (marked_type(index) != ordering->type)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

@@ -29,7 +29,7 @@
 #define PREFETCH_LINES		8
 
 /* Entry sample of a growing graph, and how many of it start a search. */
-#define BUILD_SAMPLE		256
+#define BUILD_SAMPLE		128
 #define BUILD_ENTRIES		4
 
 /*
@@ -581,7 +581,8 @@ search_batch(const Builder *b, Searcher *s, uint32_t lo, uint32_t hi)
 		query = pir_quant_prepare_item(graph->quant, node_item(graph, node), s->query);
 		search_pool(graph, s, query, ef, &count);
 		pool_to_candidates(graph, s->pool, count, s->cands);
-		count = pir_hnsw_select(graph->quant, s->cands, count, graph->m, s->select_scratch);
+		count = pir_hnsw_select(graph->quant, node_item(graph, node), s->cands, count, graph->m,
+								s->select_scratch);
 		for (int j = 0; j < count; j++)
 		{
 			list[j] = s->cands[j].node;
@@ -788,7 +789,8 @@ add_edges(const PirHnswGraph *graph, Searcher *s, uint32_t node, const ReverseEd
 		s->cands[count].node = edges[i].source;
 		s->cands[count++].item = node_item(graph, PIR_EDGE_NODE(edges[i].source));
 	}
-	count = pir_hnsw_select(graph->quant, s->cands, count, graph->cap, s->select_scratch);
+	count = pir_hnsw_select(graph->quant, node_item(graph, node), s->cands, count, graph->cap,
+							s->select_scratch);
 	for (int i = 0; i < count; i++)
 		list[i] = s->cands[i].node;
 	graph->nedges[node] = (uint8_t) count;

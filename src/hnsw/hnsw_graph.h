@@ -47,23 +47,26 @@ typedef struct PirHnswCandidate
 } PirHnswCandidate;
 
 /*
- * Choose at most 'max' of n candidates as neighbours, in place: the chosen
- * ones are moved to the front and their number is returned (the rest follows
- * in unspecified order). Candidates marked PIR_EDGE_ANCHOR are kept whatever
- * the rule says (the caller guarantees there are at most max of them). For
- * the others, nearest first: keep v unless a kept u has d(u,v) <= d(base,v);
- * then a second pass over the rest keeps v unless a kept u has
- * ALPHA * d(u,v) <= d(base,v). For PIR_METRIC_IP distances may be negative:
- * see README.md for the rule there. Ties are broken by node number, so the
- * result does not depend on the order of the input. At most n * max code
- * distances.
+ * Choose at most 'max' of n candidates as neighbours of the node with item
+ * 'base', in place: the chosen ones are moved to the front, nearest first, and
+ * their number is returned (the rest follows in unspecified order).
+ * Candidates marked PIR_EDGE_ANCHOR are kept whatever the rule says (the
+ * caller guarantees there are at most max of them). For the others, nearest
+ * first: keep v unless a kept u nearer than v has d(u,v) <= d(base,v); then a
+ * second pass over the rest keeps v unless a kept u nearer than v has
+ * ALPHA * d(u,v) <= d(base,v). Here d is the search distance, but for
+ * PIR_METRIC_IP 1 - cos, computed from codes, while "nearest" still goes by
+ * inner product (README.md, "Inner products"). Ties are broken by node
+ * number, so the result does not depend on the order of the input. At most
+ * n * max code distances, and n + 1 more for PIR_METRIC_IP.
  *
- * Memory: scratch of pir_hnsw_select_scratch_size(quant, n), 16-byte aligned,
- * contents irrelevant. max and n below 65536.
+ * 'base' is read for PIR_METRIC_IP only. Memory: scratch of
+ * pir_hnsw_select_scratch_size(quant, n), 16-byte aligned, contents
+ * irrelevant. max and n below 65533.
  */
 extern size_t pir_hnsw_select_scratch_size(const PirQuant *quant, int n);
-extern int	pir_hnsw_select(const PirQuant *quant, PirHnswCandidate *cands, int n, int max,
-							void *scratch);
+extern int	pir_hnsw_select(const PirQuant *quant, const void *base, PirHnswCandidate *cands,
+							int n, int max, void *scratch);
 
 /* Called now and then with the count of nodes done; may longjmp away. */
 typedef void (*PirHnswPoll) (void *arg, uint32_t done, uint32_t total);

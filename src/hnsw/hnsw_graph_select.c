@@ -9,6 +9,8 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <math.h>
+
 #include "hnsw/hnsw_graph.h"
 
 /* How many distances are asked for in one call. */
@@ -23,6 +25,21 @@
 #define STATE_KEPT		UINT16_C(0xFFFE)
 #define STATE_DEAD		UINT16_C(0xFFFF)	/* excluded by both rules */
 
+/* One selection at work. */
+typedef struct Selection
+{
+	const PirQuant *quant;
+	const PirHnswCandidate *cands;	/* in order */
+	int			n;
+	bool		angular;		/* the rule compares angles (PIR_METRIC_IP) */
+	float		base_inverse;	/* angular: 1 / length of the base */
+	float	   *inverse;		/* n; angular: 1 / length of each candidate */
+	uint16_t   *state;			/* n */
+	uint16_t   *kept;			/* n: kept candidates, in order of being kept */
+	int			nkept;
+	PirQuantQuery *memory;		/* for one prepared item */
+} Selection;
+
 static inline size_t
 align16(size_t size)
 {
@@ -32,7 +49,8 @@ align16(size_t size)
 size_t
 pir_hnsw_select_scratch_size(const PirQuant *quant, int n)
 {
-	return align16(pir_quant_query_size(quant)) + align16(2 * sizeof(uint16_t) * (size_t) n);
+	return align16(pir_quant_query_size(quant)) +
+		align16((sizeof(float) + 2 * sizeof(uint16_t)) * (size_t) n);
 }
 
 /* The total order of candidates: distance, then node number. */
@@ -73,125 +91,160 @@ sort_candidates(PirHnswCandidate *cands, int n)
 }
 
 /*
- * Does a kept node at distance d_uv from a candidate exclude the candidate,
- * which lies at d_pv from the base node?
+ * 1 / length of what an item stands for, from its inner product with itself;
+ * 0 if it has none. A rotated code is a little longer than what it stands for
+ * in that product, but all codes of an index by the same factor, which the
+ * comparisons below do not notice.
  */
-static inline bool
-excludes(float d_uv, float d_pv, float alpha)
+static float
+inverse_length(const PirQuant *quant, const void *item)
 {
-	return alpha * d_uv <= d_pv;
+	float		norm2 = -pir_quant_code_distance(quant, item, item);
+
+	return norm2 > 0 ? 1.0f / sqrtf(norm2) : 0.0f;
 }
 
 /*
- * Try a newly kept node against all later candidates still open.
+ * What the rule compares: the search distance, or for inner products 1 - cos.
+ * A node without length is taken to be at a right angle to all.
+ */
+static inline float
+rule_distance(const Selection *sel, float dist, float inverse_a, float inverse_b)
+{
+	return sel->angular ? 1.0f + dist * inverse_a * inverse_b : dist;
+}
+
+static inline float
+rule_distance_from_base(const Selection *sel, int at)
+{
+	return rule_distance(sel, sel->cands[at].dist, sel->base_inverse, sel->inverse[at]);
+}
+
+/*
+ * Try the candidate kept last against all later ones still open.
  */
 static void
-exclude_after(const PirQuant *quant, const PirHnswCandidate *cands, int n, int kept_at,
-			  uint16_t kept_index, uint16_t *state, PirQuantQuery *memory)
+exclude_after(Selection *sel)
 {
+	int			kept_at = sel->kept[sel->nkept - 1];
 	PirQuantQuery *query = NULL;
 	const void *items[SELECT_CHUNK];
 	int			at[SELECT_CHUNK];
 	float		dists[SELECT_CHUNK];
 	int			nitems = 0;
 
-	for (int j = kept_at + 1; j <= n; j++)
+	for (int j = kept_at + 1; j <= sel->n; j++)
 	{
-		if (j < n && state[j] == STATE_OPEN && !(cands[j].node & PIR_EDGE_ANCHOR))
+		if (j < sel->n && sel->state[j] == STATE_OPEN && !(sel->cands[j].node & PIR_EDGE_ANCHOR))
 		{
 			at[nitems] = j;
-			items[nitems++] = cands[j].item;
+			items[nitems++] = sel->cands[j].item;
 		}
-		if (nitems == 0 || (nitems < SELECT_CHUNK && j < n))
+		if (nitems == 0 || (nitems < SELECT_CHUNK && j < sel->n))
 			continue;
 		if (query == NULL)
-			query = pir_quant_prepare_item(quant, cands[kept_at].item, memory);
-		pir_quant_distance_many(quant, query, items, nitems, dists);
+			query = pir_quant_prepare_item(sel->quant, sel->cands[kept_at].item, sel->memory);
+		pir_quant_distance_many(sel->quant, query, items, nitems, dists);
 		for (int i = 0; i < nitems; i++)
 		{
-			float		d_pv = cands[at[i]].dist;
+			float		d_uv = rule_distance(sel, dists[i], sel->inverse[kept_at], sel->inverse[at[i]]);
+			float		d_pv = rule_distance_from_base(sel, at[i]);
 
-			if (excludes(dists[i], d_pv, PIR_HNSW_ALPHA))
-				state[at[i]] = STATE_DEAD;
-			else if (excludes(dists[i], d_pv, 1.0f))
-				state[at[i]] = kept_index + 1;
+			if (PIR_HNSW_ALPHA * d_uv <= d_pv)
+				sel->state[at[i]] = STATE_DEAD;
+			else if (d_uv <= d_pv)
+				sel->state[at[i]] = (uint16_t) sel->nkept;
 		}
 		nitems = 0;
 	}
 }
 
 /*
- * Second chance of candidate 'at': is there a kept node, among those not yet
- * tried, that excludes it by the relaxed rule?
+ * Second chance of candidate 'at': is there a kept node, nearer to the base
+ * than it and not yet tried, that excludes it by the relaxed rule?
  */
 static bool
-excluded_by_kept(const PirQuant *quant, const PirHnswCandidate *cands, int at,
-				 const uint16_t *kept, int nkept, int from, PirQuantQuery *memory)
+excluded_by_kept(const Selection *sel, int at)
 {
 	PirQuantQuery *query = NULL;
-	const void *items[SELECT_CHUNK];
-	float		dists[SELECT_CHUNK];
+	float		d_pv = rule_distance_from_base(sel, at);
+	int			from = sel->state[at];
 
-	while (from < nkept)
+	while (from < sel->nkept)
 	{
+		const void *items[SELECT_CHUNK];
+		float		inverse[SELECT_CHUNK];
+		float		dists[SELECT_CHUNK];
 		int			nitems = 0;
 
-		while (nitems < SELECT_CHUNK && from < nkept)
-			items[nitems++] = cands[kept[from++]].item;
+		for (; nitems < SELECT_CHUNK && from < sel->nkept; from++)
+			if (sel->kept[from] < at)
+			{
+				inverse[nitems] = sel->inverse[sel->kept[from]];
+				items[nitems++] = sel->cands[sel->kept[from]].item;
+			}
+		if (nitems == 0)
+			break;
 		if (query == NULL)
-			query = pir_quant_prepare_item(quant, cands[at].item, memory);
-		pir_quant_distance_many(quant, query, items, nitems, dists);
+			query = pir_quant_prepare_item(sel->quant, sel->cands[at].item, sel->memory);
+		pir_quant_distance_many(sel->quant, query, items, nitems, dists);
 		for (int i = 0; i < nitems; i++)
-			if (excludes(dists[i], cands[at].dist, PIR_HNSW_ALPHA))
+			if (PIR_HNSW_ALPHA * rule_distance(sel, dists[i], sel->inverse[at], inverse[i]) <= d_pv)
 				return true;
 	}
 	return false;
 }
 
 int
-pir_hnsw_select(const PirQuant *quant, PirHnswCandidate *cands, int n, int max, void *scratch)
+pir_hnsw_select(const PirQuant *quant, const void *base, PirHnswCandidate *cands, int n, int max,
+				void *scratch)
 {
-	PirQuantQuery *memory = (PirQuantQuery *) scratch;
-	uint16_t   *state = (uint16_t *) ((uint8_t *) scratch + align16(pir_quant_query_size(quant)));
-	uint16_t   *kept = state + n;
-	int			nkept = 0;
+	Selection	sel;
 	int			nanchors = 0;	/* not yet kept: places they hold reserved */
 	int			front = 0;
 
+	sel.quant = quant;
+	sel.cands = cands;
+	sel.n = n;
+	sel.angular = pir_quant_spec(quant)->metric == PIR_METRIC_IP;
+	sel.memory = (PirQuantQuery *) scratch;
+	sel.inverse = (float *) ((uint8_t *) scratch + align16(pir_quant_query_size(quant)));
+	sel.state = (uint16_t *) (sel.inverse + n);
+	sel.kept = sel.state + n;
+	sel.nkept = 0;
+
 	sort_candidates(cands, n);
+	sel.base_inverse = sel.angular ? inverse_length(quant, base) : 0;
 	for (int i = 0; i < n; i++)
 	{
-		state[i] = STATE_OPEN;
+		sel.state[i] = STATE_OPEN;
+		sel.inverse[i] = sel.angular ? inverse_length(quant, cands[i].item) : 0;
 		if (cands[i].node & PIR_EDGE_ANCHOR)
 			nanchors++;
 	}
 
 	for (int i = 0; i < n; i++)
 	{
-		bool		is_anchor = (cands[i].node & PIR_EDGE_ANCHOR) != 0;
-
-		if (is_anchor)
+		if (cands[i].node & PIR_EDGE_ANCHOR)
 			nanchors--;
-		else if (state[i] != STATE_OPEN || nkept + nanchors >= max)
+		else if (sel.state[i] != STATE_OPEN || sel.nkept + nanchors >= max)
 			continue;
-		state[i] = STATE_KEPT;
-		kept[nkept++] = (uint16_t) i;
-		if (nkept + nanchors < max)
-			exclude_after(quant, cands, n, i, (uint16_t) (nkept - 1), state, memory);
+		sel.state[i] = STATE_KEPT;
+		sel.kept[sel.nkept++] = (uint16_t) i;
+		if (sel.nkept + nanchors < max)
+			exclude_after(&sel);
 	}
 
-	for (int i = 0; i < n && nkept < max; i++)
+	for (int i = 0; i < n && sel.nkept < max; i++)
 	{
-		if (state[i] >= STATE_OPEN)
+		if (sel.state[i] >= STATE_OPEN || excluded_by_kept(&sel, i))
 			continue;
-		if (excluded_by_kept(quant, cands, i, kept, nkept, state[i], memory))
-			continue;
-		state[i] = STATE_KEPT;
-		kept[nkept++] = (uint16_t) i;
+		sel.state[i] = STATE_KEPT;
+		sel.kept[sel.nkept++] = (uint16_t) i;
 	}
 
 	for (int i = 0; i < n; i++)
-		if (state[i] == STATE_KEPT)
+		if (sel.state[i] == STATE_KEPT)
 		{
 			PirHnswCandidate chosen = cands[i];
 

@@ -334,7 +334,7 @@ choose_edges(PirHnswIndex *hnsw, PirPins *pins, const void *from_item, uint32 *e
 	cands[n].dist = pir_quant_code_distance(hnsw->quant, from_item, to_item);
 	n++;
 	if (n > (int) hnsw->cap)
-		n = pir_hnsw_select(hnsw->quant, cands, n, hnsw->cap,
+		n = pir_hnsw_select(hnsw->quant, from_item, cands, n, hnsw->cap,
 							pir_alloc_aligned(CurrentMemoryContext,
 											  pir_hnsw_select_scratch_size(hnsw->quant, n), false));
 	for (int i = 0; i < n; i++)
@@ -592,7 +592,7 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 	}
 
 	/* chosen ones first, the others behind them */
-	nchosen = pir_hnsw_select(hnsw->quant, cands, ncands, hnsw->meta.head.m,
+	nchosen = pir_hnsw_select(hnsw->quant, item, cands, ncands, hnsw->meta.head.m,
 							  pir_alloc_aligned(CurrentMemoryContext,
 												pir_hnsw_select_scratch_size(hnsw->quant, ncands), false));
 	nid = write_node(hnsw, item, tid, cands, nchosen, &nlive);
@@ -618,7 +618,7 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 		pir_hnsw_refresh(hnsw);
 		ef = Min(ef * 2, MAX_LINK_EF);
 		ncands = find_candidates(hnsw, &search, query, ef, item, nid, NULL, &cands);
-		nchosen = pir_hnsw_select(hnsw->quant, cands, ncands, hnsw->meta.head.m,
+		nchosen = pir_hnsw_select(hnsw->quant, item, cands, ncands, hnsw->meta.head.m,
 								  pir_alloc_aligned(CurrentMemoryContext,
 													pir_hnsw_select_scratch_size(hnsw->quant, ncands), false));
 		for (int i = 0; i < nchosen; i++)

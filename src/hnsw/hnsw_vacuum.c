@@ -761,7 +761,7 @@ repair_list(Vacuum *vac, uint32 nid, uint32 *edges, int nedges, uint32 *dead, in
 		cands[n].dist = pir_quant_code_distance(hnsw->quant, self, item);
 		n++;
 	}
-	n = pir_hnsw_select(hnsw->quant, cands, n, hnsw->cap,
+	n = pir_hnsw_select(hnsw->quant, self, cands, n, hnsw->cap,
 						pir_alloc_aligned(CurrentMemoryContext,
 										  pir_hnsw_select_scratch_size(hnsw->quant, n), false));
 	for (int c = 0; c < n; c++)

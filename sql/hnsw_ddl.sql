@@ -3,7 +3,7 @@
 
 SET client_min_messages = warning;
 
--- run a statement; its outcome in one line
+-- run a statement; its outcome in one line, without what differs between server versions
 CREATE FUNCTION try(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	detail text;
@@ -13,9 +13,9 @@ BEGIN
 	RETURN 'ok';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN SQLSTATE || ': ' || SQLERRM ||
-		CASE WHEN detail <> '' THEN ' DETAIL: ' || detail ELSE '' END ||
-		CASE WHEN hint <> '' THEN ' HINT: ' || hint ELSE '' END;
+	RETURN replace(SQLSTATE || ': ' || SQLERRM ||
+				   CASE WHEN detail <> '' THEN ' DETAIL: ' || detail ELSE '' END ||
+				   CASE WHEN hint <> '' THEN ' HINT: ' || hint ELSE '' END, 'public.', '');
 END $$;
 
 -- the plan, without what differs between server versions

@@ -98,7 +98,7 @@ SELECT id FROM small ORDER BY s <-> '{1:3,2:1}/3';
 SELECT id FROM small ORDER BY s <#> '{1:3,2:1}/3';
 SELECT id FROM small ORDER BY s <=> '{1:3,2:1}/3';
 SELECT id FROM small ORDER BY s <+> '{1:3,2:1}/3';
-SELECT id, b <~> B'1100' AS hamming FROM small ORDER BY b <~> B'1100', id;
+SELECT id, hamming FROM (SELECT id, b <~> B'1100' AS hamming FROM small ORDER BY b <~> B'1100') AS q ORDER BY hamming, id;
 SELECT id, b <~> B'0110' AS hamming FROM small WHERE id IN (2, 3, 4) ORDER BY b <~> B'0110' LIMIT 2;
 SELECT id, b <%> B'1000' AS jaccard FROM small ORDER BY b <%> B'1000';
 -- with a LIMIT, a filter, the query on the left
@@ -117,7 +117,7 @@ SELECT id FROM small ORDER BY v <-> '[3,1,0]';
 SELECT id FROM small ORDER BY v <#> '[3,1,0]';
 SELECT id FROM small ORDER BY s <+> '{1:3,2:1}/3';
 SELECT id FROM small ORDER BY b <~> B'0000';
-SELECT id, b <%> B'0000' AS jaccard FROM small ORDER BY b <%> B'0000', id;
+SELECT id, jaccard FROM (SELECT id, b <%> B'0000' AS jaccard FROM small ORDER BY b <%> B'0000') AS q ORDER BY jaccard, id;
 
 -- a zero query under cosine, a NULL query: all rows of the index
 SELECT count(*), bool_and(d = 'NaN') FROM (SELECT v <=> '[0,0,0]' AS d FROM small ORDER BY v <=> '[0,0,0]') AS q;
@@ -138,7 +138,7 @@ TRUNCATE small;
 SELECT count(*) FROM (SELECT * FROM small ORDER BY v <-> '[1,1,1]') AS q;
 SELECT try('SELECT * FROM small ORDER BY v <-> ''[1,2]''');
 INSERT INTO small (id, v) VALUES (7, '[1,2,3]'), (8, NULL), (9, '[3,2,1]');
-SELECT id FROM small ORDER BY v <-> '[1,1,1]', id;
+SELECT id FROM small ORDER BY v <-> '[1,1,3]';
 SELECT id FROM small ORDER BY v <-> '[3,3,1]';
 SELECT count(*) FROM (SELECT * FROM small ORDER BY h <-> '[1,1,1]') AS q;
 DROP TABLE small;

@@ -53,8 +53,8 @@
  * not rotated and the loss may be structured. A random direction would give
  * |r|^2 / n. But the loss may sit in one coordinate, so it is at least a third
  * of the largest squared (what it is for uniform rounding errors); and it may
- * have one sign, so a mean that is more than three deviations from zero is
- * charged in full: |<mean, z>| <= |mean| sqrt(n) |z|.
+ * have one sign, so a mean that pir_quant_common_sign() finds too large for
+ * chance is charged in full: |<mean, z>| <= |mean| sqrt(n) |z|.
  */
 static double
 structured_loss2(double sum, double squares, double largest, double n)
@@ -63,7 +63,7 @@ structured_loss2(double sum, double squares, double largest, double n)
 	double		even = squares / n;
 	double		third = largest * largest / 3;
 
-	if (mean2 < 9 * even)
+	if (!pir_quant_common_sign(sum, squares, n))
 		mean2 = 0;
 	return (even > third ? even : third) + mean2;
 }

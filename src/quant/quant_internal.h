@@ -184,6 +184,17 @@ pir_quant_prefetch(const void *const *items, int i, int m)
 		PIR_QUANT_PREFETCH(items[i + 4]);
 }
 
+/*
+ * Do n losses with this sum and sum of squares have a common sign? If the mean
+ * is more than three deviations from zero; few losses cannot be, then if half
+ * of their squares is in the mean.
+ */
+static inline bool
+pir_quant_common_sign(double sum, double squares, double n)
+{
+	return sum * sum > squares * (n < 18 ? n / 2 : 9);
+}
+
 /* Factor number i of an item. */
 static inline float
 pir_quant_factor(const void *item, int i)

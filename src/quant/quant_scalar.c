@@ -20,9 +20,8 @@
  *
  *	  err = sqrt(sum r_i^2 + [sum r_i]^2) + (sum |r_i|, clamped ones) / PIR_QUANT_EPS
  *
- * where the bracket counts only if it exceeds three deviations, which is when
- * the losses have a common sign (many components too small for the step). A
- * clamped component is charged in full: PIR_QUANT_EPS units cover it with
+ * where the bracket counts only if the losses have a common sign (many
+ * components too small for the step). A clamped component is charged in full: PIR_QUANT_EPS units cover it with
  * certainty.
  *
  *-------------------------------------------------------------------------
@@ -99,7 +98,7 @@ encode_l1_codes(const PirQuantSpec *spec, const float *vec, uint8_t *out, size_t
 	}
 	memset(out + spec->dim, 0, size - spec->dim);
 	*inside2 = squares;
-	if (sum * sum > 9 * squares)
+	if (pir_quant_common_sign(sum, squares, spec->dim))
 		*inside2 += sum * sum;
 }
 

@@ -1,4 +1,8 @@
-# What TAP tests share: servers with piramid, the sample, recall, crashes.
+# What TAP tests share: servers with piramid, the sample, generated corpora,
+# recall, exact answers, sessions in the background, crashes.
+#
+# Generated rows are a function of their id alone (define_corpora), so that any
+# row can be made again, on any server and in any order.
 
 package Piramid;
 
@@ -8,12 +12,17 @@ use warnings;
 use Exporter 'import';
 use File::Basename qw(dirname);
 use File::Spec;
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
-our @EXPORT = qw(new_node load_sample recall answers check_index crash uses_index wait_until);
+our @EXPORT = qw(new_node load_sample recall answers check_index crash uses_index
+  cells define_corpora new_table fill value_sql set_answers set_recall exact_answers_ok
+  all_rows_ok start_psql start_pgbench finish wait_until wal_position wait_for_wal);
 
+my $run_number = 0;
 my $top = File::Spec->rel2abs(dirname(__FILE__) . '/../../..');
 
 # new_node(NAME, SETTING => VALUE...): a running server, piramid created in
@@ -92,30 +101,243 @@ sub uses_index
 		qr/Index Scan using \Q$index\E/, "the plan uses $index");
 }
 
-# crash(NODE): kill -9 the postmaster, as when the machine fails, and start it
-# again. Its children notice and go.
-sub crash
+# cells(): every operator class as { type, metric, op, opclass }.
+sub cells
+{
+	my %ops = (l2 => '<->', ip => '<#>', cosine => '<=>', l1 => '<+>', hamming => '<~>', jaccard => '<%>');
+	my @cells;
+
+	foreach my $type ('vector', 'halfvec', 'sparsevec')
+	{
+		push @cells, map { { type => $type, metric => $_, op => $ops{$_}, opclass => "${type}_${_}_ops" } } qw(l2 ip cosine l1);
+	}
+	push @cells, map { { type => 'bit', metric => $_, op => $ops{$_}, opclass => "bit_${_}_ops" } } qw(hamming jaccard);
+	return @cells;
+}
+
+# define_corpora(NODE): the SQL functions behind fill() and value_sql().
+#   uniform      independent components in -0.5 .. 0.5
+#   clusters     40 clusters, noise of a quarter of their spread
+#   duplicates   as uniform, ten rows of each value
+sub define_corpora
 {
 	my ($node) = @_;
-	my $pid = $node->{_pid};
 
-	$node->kill9;
-	wait_until(sub { !kill(0, $pid) }, 'the killed server to go');
-	# the shared memory of the old server must be free before the new one starts
-	wait_until(sub { $node->start(fail_ok => 1) }, 'the server to start after a crash');
+	$node->safe_psql(
+		'postgres', q{
+		CREATE FUNCTION noise(a bigint, b bigint) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+			'SELECT (hashint8extended(a * 65536 + b, 42) & 16777215) / 16777216.0::float8 - 0.5';
+		CREATE FUNCTION corpus(id bigint, dim int, kind text) RETURNS real[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+			SELECT array_agg((CASE kind
+				WHEN 'clusters' THEN 2 * noise(-1 - id % 40, d) + noise(id, d) / 2
+				WHEN 'duplicates' THEN noise(id / 10, d)
+				ELSE noise(id, d) END)::real ORDER BY d)
+			FROM generate_series(1, dim) d $$;
+		CREATE FUNCTION sparse_corpus(id bigint, dim int, kind text) RETURNS real[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+			SELECT array_agg(CASE WHEN noise(-100 - CASE kind WHEN 'duplicates' THEN id / 10 ELSE id % 40 END, d) < -0.3
+				THEN x ELSE 0 END ORDER BY d)
+			FROM unnest(corpus(id, dim, kind)) WITH ORDINALITY c(x, d) $$;
+	});
 	return;
 }
 
-# wait_until(CONDITION, WHAT): poll, for as long as tests may wait.
+# value_sql(TYPE, DIM, KIND, ID): the expression that makes a value.
+sub value_sql
+{
+	my ($type, $dim, $kind, $id) = @_;
+
+	return "sparse_corpus($id, $dim, '$kind')::vector($dim)::sparsevec($dim)" if $type eq 'sparsevec';
+	return "binary_quantize(corpus($id, $dim, '$kind')::vector($dim))::bit($dim)" if $type eq 'bit';
+	return "corpus($id, $dim, '$kind')::$type($dim)";
+}
+
+# new_table(NODE, TABLE, TYPE, DIM): id and v, no rows.
+sub new_table
+{
+	my ($node, $table, $type, $dim, $persistence) = @_;
+
+	$persistence ||= '';
+	$node->safe_psql('postgres', "CREATE $persistence TABLE $table (id bigint PRIMARY KEY, v $type($dim))");
+	return;
+}
+
+# fill(NODE, TABLE, TYPE, DIM, KIND, FIRST, LAST): insert the rows of these ids.
+sub fill
+{
+	my ($node, $table, $type, $dim, $kind, $first, $last) = @_;
+
+	$node->safe_psql('postgres',
+		    "INSERT INTO $table SELECT i, "
+		  . value_sql($type, $dim, $kind, 'i')
+		  . " FROM generate_series($first, $last) i");
+	return;
+}
+
+# Queries are rows that no test inserts.
+my $first_query = 100_000_000;
+
+# set_answers(NODE, SET, SETTINGS): for each of 20 queries the ten smallest
+# distances in a table, as text. SET is { table, type, dim, kind, op }.
+# Distances, as ids would differ where distances tie.
+sub set_answers
+{
+	my ($node, $set, $settings) = @_;
+	my $value = value_sql($set->{type}, $set->{dim}, $set->{kind}, 'i');
+
+	return $node->safe_psql(
+		'postgres', qq{
+		$settings
+		SELECT i, array(SELECT d FROM (
+			SELECT v $set->{op} q.x AS d FROM $set->{table} ORDER BY v $set->{op} q.x LIMIT 10) found
+			ORDER BY d)
+		FROM (SELECT i, $value AS x FROM generate_series($first_query, $first_query + 19) i OFFSET 0) q ORDER BY i});
+}
+
+my $exactly = 'SET enable_indexscan = off;';
+my $thoroughly = 'SET enable_seqscan = off; SET hnsw.ef_search = 100000;';
+
+# exact_answers_ok(NODE, SET, NAME): a search that looks at everything it can
+# reach gives what a sequential scan gives.
+sub exact_answers_ok
+{
+	my ($node, $set, $name) = @_;
+
+	return is(set_answers($node, $set, $thoroughly), set_answers($node, $set, $exactly), $name);
+}
+
+# all_rows_ok(NODE, SET, NAME): such a search, without a limit, gives every row
+# once.
+sub all_rows_ok
+{
+	my ($node, $set, $name) = @_;
+	my $value = value_sql($set->{type}, $set->{dim}, $set->{kind}, $first_query);
+
+	return is(
+		$node->safe_psql(
+			'postgres', qq{
+			$thoroughly SET enable_sort = off;
+			SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $set->{table} ORDER BY v $set->{op} $value) found}),
+		$node->safe_psql('postgres', "SELECT count(*), count(*) FROM $set->{table}"),
+		$name);
+}
+
+# set_recall(NODE, SET, SETTINGS): mean share of the ten smallest distances that
+# an index scan finds.
+sub set_recall
+{
+	my ($node, $set, $settings) = @_;
+	my %exact = map { split /\|/ } split /\n/, set_answers($node, $set, $exactly);
+	my %found = map { split /\|/ } split /\n/, set_answers($node, $set, "SET enable_seqscan = off; $settings");
+	my ($hits, $wanted) = (0, 0);
+
+	foreach my $query (keys %exact)
+	{
+		my @exact = $exact{$query} =~ /[^{},]+/g;
+		my @found = $found{$query} =~ /[^{},]+/g;
+
+		$wanted += @exact;
+		$hits += grep { $_ <= $exact[-1] } @found;
+	}
+	return $wanted ? $hits / $wanted : 1;
+}
+
+# start_psql(NODE, SQL): a session in the background; finish() waits for it.
+sub start_psql
+{
+	my ($node, $sql) = @_;
+	my $run = { out => '', err => '', in => $sql };
+
+	$run->{handle} = IPC::Run::start(
+		[ $node->installed_command('psql'), '-X', '-q', '-A', '-t', '-d', $node->connstr('postgres'), '-v', 'ON_ERROR_STOP=1' ],
+		'<', \$run->{in}, '>', \$run->{out}, '2>', \$run->{err});
+	return $run;
+}
+
+# start_pgbench(NODE, CLIENTS, TRANSACTIONS, SCRIPT => WEIGHT...): custom scripts
+# in the background, TRANSACTIONS for each client.
+sub start_pgbench
+{
+	my ($node, $clients, $transactions, %scripts) = @_;
+	my $run = { out => '', err => '', in => '' };
+	my @files;
+
+	foreach my $script (sort keys %scripts)
+	{
+		my $file = $node->basedir . '/bench' . ++$run_number . '.sql';
+
+		append_to_file($file, $script);
+		push @files, '-f', "$file\@$scripts{$script}";
+	}
+	$run->{handle} = IPC::Run::start(
+		[   $node->installed_command('pgbench'), '-n', '-c', $clients, '-j', 2, '-t', $transactions,
+			'--random-seed', 4711, @files, '-d', $node->connstr('postgres') ],
+		'<', \$run->{in}, '>', \$run->{out}, '2>', \$run->{err});
+	return $run;
+}
+
+# finish(RUN): wait for a background session; its exit status (0: fine).
+sub finish
+{
+	my ($run) = @_;
+
+	eval { $run->{handle}->finish };
+	return $run->{handle}->full_result(0);
+}
+
+# wait_until(NODE, QUERY, RUN): poll until the query gives 't'. If RUN is given,
+# stop as well when that session has ended. True if the query gave 't'.
 sub wait_until
 {
-	my ($condition, $what) = @_;
-	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	my ($node, $query, $run) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
 
-	until ($condition->())
+	while (time < $deadline)
 	{
-		die "timed out waiting for $what" if time() > $end;
-		select(undef, undef, undef, 0.1);
+		return 1 if $node->safe_psql('postgres', $query) eq 't';
+		if ($run)
+		{
+			$run->{handle}->pump_nb;
+			return 0 unless $run->{handle}->pumpable;
+		}
+		Time::HiRes::usleep(5_000);
+	}
+	die "timed out waiting for: $query";
+}
+
+sub wal_position
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+}
+
+# wait_for_wal(NODE, FROM, BYTES, RUN): wait until so much WAL was written, which
+# tells how far a command has come; or until RUN has ended.
+sub wait_for_wal
+{
+	my ($node, $from, $bytes, $run) = @_;
+
+	return wait_until($node, "SELECT pg_current_wal_insert_lsn() - '$from' >= $bytes", $run);
+}
+
+# crash(NODE): kill -9 the postmaster and its children, as when the machine
+# fails, and start it again.
+sub crash
+{
+	my ($node) = @_;
+	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+	my @children = map { m{^/proc/(\d+)/} && (slurp_file($_) =~ /\) \S (\d+) /)[0] == $postmaster ? $1 : () }
+	  glob '/proc/[0-9]*/stat';
+
+	$node->kill9;
+	kill 'KILL', @children;
+
+	# the shared memory of a killed server must be free before the next one
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	until ($node->start(fail_ok => 1))
+	{
+		die "the server does not start after a crash" if time > $deadline;
+		Time::HiRes::usleep(100_000);
 	}
 	return;
 }

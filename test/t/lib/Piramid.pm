@@ -300,26 +300,6 @@ sub finish
 	return $run->{handle}->full_result(0);
 }
 
-# wait_until(NODE, QUERY, RUN): poll until the query gives 't'. If RUN is given,
-# stop as well when that session has ended. True if the query gave 't'.
-sub wait_until
-{
-	my ($node, $query, $run) = @_;
-	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
-
-	while (time < $deadline)
-	{
-		return 1 if $node->safe_psql('postgres', $query) eq 't';
-		if ($run)
-		{
-			$run->{handle}->pump_nb;
-			return 0 unless $run->{handle}->pumpable;
-		}
-		Time::HiRes::usleep(5_000);
-	}
-	die "timed out waiting for: $query";
-}
-
 sub wal_position
 {
 	my ($node) = @_;
@@ -375,13 +355,22 @@ sub crash
 	$node->kill9;
 
 	# their shared memory must be free before the next server
-	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
-	while (grep { kill 0, $_ } $postmaster, @children)
+	wait_until(sub { !grep { kill 0, $_ } $postmaster, @children }, 'the killed server to go');
+	$node->start;
+	return;
+}
+
+# wait_until(CONDITION, WHAT): poll, for as long as tests may wait.
+sub wait_until
+{
+	my ($condition, $what) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($condition->())
 	{
-		die "a killed server does not go" if time > $deadline;
+		die "timed out waiting for $what" if time() > $end;
 		Time::HiRes::usleep(10_000);
 	}
-	$node->start;
 	return;
 }
 

@@ -428,3 +428,18 @@ SELECT current_setting('server_version_num')::integer < 150000 OR
 
 DROP TABLE t, any_dim, opclasses;
 DROP FUNCTION try, try_index, plan;
+
+-- settings made before the library is loaded are checked when it is
+\c -
+SET client_min_messages = error;
+SELECT current_setting('hnsw.ef_search', true) IS NULL AS not_loaded;
+SET hnsw.ef_search = 77;
+SET hnsw.iterative_scan = backwards;
+SET hnsw.max_scan_tuples = 0;
+SET hnsw.nothing = 1;
+SELECT '[1]'::vector;
+SHOW hnsw.ef_search;
+SHOW hnsw.iterative_scan;
+SHOW hnsw.max_scan_tuples;
+SELECT current_setting('server_version_num')::integer < 150000 OR
+	current_setting('hnsw.nothing', true) IS NULL AS dropped;

@@ -8,7 +8,9 @@
  * order of their lower bounds; a fetched row is returned as soon as its exact
  * distance is not above the smallest lower bound not yet fetched. So about k
  * plus a dozen rows are fetched for k returned, without knowing k. Exact
- * codes need none of it.
+ * codes need none of it. A bound may be violated (three times in 100,000), and
+ * then a row comes later than it should: it is still returned, or left out in
+ * strict order.
  *
  * No lock and no pin of index pages is held while the executor runs.
  *
@@ -204,7 +206,7 @@ static void
 queue_best(HnswScan *so)
 {
 	PirHnswSearch *search = &so->search;
-	float		eps = so->flat ? PIR_QUANT_EPS_SURE : PIR_QUANT_EPS;
+	float		eps = so->flat ? PIR_QUANT_EPS_SURE : PIR_QUANT_EPS_ORDER;
 	bool		exact = estimates_exact(so);
 	ItemPointerData *tids = NULL;
 	int			capacity = 0;

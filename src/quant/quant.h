@@ -175,5 +175,7 @@ extern void pir_quant_train_l1(float *low, float *high, uint32_t n, float *scale
 #define PIR_QUANT_EPS		2.5f
 /* ... and this many where an answer must be exact (about 6e-7 two-sided). */
 #define PIR_QUANT_EPS_SURE	5.0f
+/* ... and this many where rows must come in order (3e-5 one-sided). */
+#define PIR_QUANT_EPS_ORDER	4.0f
 
 #endif							/* PIR_QUANT_H */

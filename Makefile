@@ -16,7 +16,7 @@ PG_CONFIG ?= pg_config
 
 OBJS_base = src/base/pir_error.o src/base/pir_guc.o
 OBJS_distance = src/distance/dist.o src/distance/dist_avx2.o \
-	src/distance/dist_avx512.o src/distance/dist_serial.o
+	src/distance/dist_avx512.o src/distance/dist_neon.o src/distance/dist_serial.o
 OBJS_quant = src/quant/quant.o src/quant/quant_bits.o src/quant/quant_code.o \
 	src/quant/quant_half.o src/quant/quant_none.o src/quant/quant_rabitq.o \
 	src/quant/quant_rotate.o src/quant/quant_scalar.o

@@ -38,8 +38,10 @@ static const TableRow table_rows[] = {
 	{&pir_kernels_avx512, PIR_CPU_AVX512},
 	{&pir_kernels_avx2, PIR_CPU_AVX2},
 #endif
-#ifdef PIR_DIST_ARM64
+#ifdef PIR_DIST_ARM64_DOT
 	{&pir_kernels_neondot, PIR_CPU_NEON | PIR_CPU_NEON_DOTPROD},
+#endif
+#ifdef PIR_DIST_ARM64
 	{&pir_kernels_neon, PIR_CPU_NEON},
 #endif
 	{&pir_kernels_scalar, 0},
@@ -52,8 +54,10 @@ static const PirKernels *const table_list[] = {
 	&pir_kernels_avx512,
 	&pir_kernels_avx2,
 #endif
-#ifdef PIR_DIST_ARM64
+#ifdef PIR_DIST_ARM64_DOT
 	&pir_kernels_neondot,
+#endif
+#ifdef PIR_DIST_ARM64
 	&pir_kernels_neon,
 #endif
 	&pir_kernels_scalar,

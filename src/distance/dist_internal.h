@@ -28,6 +28,19 @@
 #define PIR_DIST_ARM64		1
 #endif
 
+/*
+ * clang before 16 offers the dot product intrinsics only if the whole file is
+ * compiled for them, and spells the target in its own way.
+ */
+#if defined(PIR_DIST_ARM64) && (!defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_DOTPROD))
+#define PIR_DIST_ARM64_DOT	1
+#ifdef __clang__
+#define PIR_TARGET_DOTPROD	"dotprod"
+#else
+#define PIR_TARGET_DOTPROD	"arch=armv8.2-a+dotprod"
+#endif
+#endif
+
 #ifdef __GNUC__
 #define PIR_ALWAYS_INLINE	static inline __attribute__((always_inline))
 #else
@@ -114,6 +127,8 @@ extern const PirKernels pir_kernels_avx512popcnt;
 #ifdef PIR_DIST_ARM64
 /* dist_neon.c */
 extern const PirKernels pir_kernels_neon;
+#endif
+#ifdef PIR_DIST_ARM64_DOT
 extern const PirKernels pir_kernels_neondot;
 #endif
 

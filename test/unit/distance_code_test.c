@@ -316,6 +316,34 @@ check_planes(void)
 	unit_tally_report(&tally, "dot_u1_planes");
 }
 
+/*
+ * Bit strings of SQL are longer than any code: 83,886,080 bits at most. All
+ * bits set, and an odd length, for lanes that overflow.
+ */
+static void
+check_long_bits(void)
+{
+	enum
+	{
+		NBYTES = 10485759
+	};
+	UnitTally	tally = {0};
+	Guard		long_a = guard_make(NBYTES);
+	uint8_t    *a = (uint8_t *) long_a.end - NBYTES;
+	static const uint8_t zeros[NBYTES];
+
+	memset(a, 0xff, NBYTES);
+	for (const PirKernels *t = next_table(NULL); t; t = next_table(t))
+	{
+		PirBitSums	sums;
+
+		unit_case(&tally, t->hamming(a, zeros, NBYTES) == 8 * (uint64_t) NBYTES, "hamming of %s", t->name);
+		t->jaccard(a, a, NBYTES, &sums);
+		unit_case(&tally, sums.both == 8 * (uint64_t) NBYTES && sums.either == 8 * (uint64_t) NBYTES, "jaccard of %s", t->name);
+	}
+	unit_tally_report(&tally, "hamming, jaccard of the longest bit strings");
+}
+
 /* Any length; 'a' and 'b' both random, equal, complementary, empty or full. */
 static void
 check_bits(void)
@@ -408,6 +436,7 @@ main(void)
 	}
 	check_planes();
 	check_bits();
+	check_long_bits();
 	check_l1();
 	return unit_done();
 }

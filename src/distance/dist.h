@@ -17,10 +17,12 @@
  *	- float results accumulate in float32 (sums of squares may overflow to
  *	  +Infinity, as documented for the SQL functions); *_norm2 accumulate in
  *	  double;
- *	- integer results are exact: each kernel states the n up to which its
- *	  accumulator cannot overflow, and all hold for n <= PIR_DIST_MAX_DIM.
+ *	- integer results are exact, as long as n <= PIR_DIST_MAX_DIM (bit strings:
+ *	  any length);
+ *	- fht_f32 and all integer kernels give the same bits in every table, the
+ *	  other float kernels agree within their error bound.
  *
- * See README.md for formulas, code layouts and error bounds.
+ * See README.md for formulas, code layouts, error and overflow bounds.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,7 +59,7 @@ typedef struct PirBitSums
 
 typedef struct PirKernels
 {
-	const char *name;			/* "scalar", "avx2", "avx512", "avx512vnni", "neon" ... */
+	const char *name;			/* "scalar", "avx2", "avx512vnni" ...: README.md section 9 */
 
 	/* float32 x float32 */
 	float		(*l2sq_f32) (const float *a, const float *b, uint32_t n);
@@ -108,7 +110,7 @@ typedef struct PirKernels
 	/*
 	 * 1-bit code x query of 'nplanes' bit planes (plane p holds bit p of
 	 * every unsigned query element; each plane n / 8 bytes, consecutive):
-	 * sum over p of 2^p * popcount(code AND plane p).
+	 * sum over p of 2^p * popcount(code AND plane p). At most 16 planes.
 	 */
 	uint32_t	(*dot_u1_planes) (const uint8_t *code, const uint8_t *planes, uint32_t nplanes, uint32_t n);
 
@@ -127,7 +129,8 @@ typedef struct PirKernels
 
 	/*
 	 * In-place Walsh-Hadamard transform of n = 2^k floats (natural order),
-	 * scaled by 1/sqrt(n), hence orthonormal and its own inverse.
+	 * scaled by 1/sqrt(n), hence orthonormal and its own inverse. Does not
+	 * overflow as long as sum |x_i| is in range.
 	 */
 	void		(*fht_f32) (float *x, uint32_t n);
 
@@ -145,8 +148,10 @@ extern const PirKernels *pir_kernels;
  */
 extern bool pir_dist_init(const char *force);
 
-/* The tables compiled in, NULL-terminated; usable ones first answer true. */
+/* The tables compiled in, best first, NULL-terminated. The last one is scalar. */
 extern const PirKernels *const *pir_dist_tables(void);
+
+/* Can this machine run the table? False also for a table that is not listed. */
 extern bool pir_dist_usable(const PirKernels *table);
 
 /*

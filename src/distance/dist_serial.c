@@ -13,8 +13,9 @@
 
 /*
  * Before any include, so that inline functions from headers are bound too.
- * GCC takes the options for the rest of the file; clang has no such pragma
- * and wants to be told at each loop (SCALAR_LOOP).
+ * GCC takes the options for the rest of the file. clang has no such pragma: it
+ * is told at each loop (SCALAR_LOOP), and values that pass through an empty
+ * assembler statement (keep_*) cannot be joined with their neighbours.
  */
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF
@@ -29,6 +30,38 @@
 #include <math.h>
 
 #include "distance/dist_internal.h"
+
+/* x itself, which clang must have as a value of its own; nothing for GCC. */
+PIR_ALWAYS_INLINE float
+keep_f32(float x)
+{
+#if defined(__clang__) && defined(__x86_64__)
+	__asm__("" : "+x"(x));
+#elif defined(__clang__) && defined(__aarch64__)
+	__asm__("" : "+w"(x));
+#endif
+	return x;
+}
+
+PIR_ALWAYS_INLINE double
+keep_f64(double x)
+{
+#if defined(__clang__) && defined(__x86_64__)
+	__asm__("" : "+x"(x));
+#elif defined(__clang__) && defined(__aarch64__)
+	__asm__("" : "+w"(x));
+#endif
+	return x;
+}
+
+PIR_ALWAYS_INLINE uint32_t
+keep_u32(uint32_t x)
+{
+#ifdef __clang__
+	__asm__("" : "+r"(x));
+#endif
+	return x;
+}
 
 /*-------------------------------------------------------------------------
  * Distances of float vectors
@@ -67,17 +100,17 @@ l2sq(const void *a, PirElem ta, const void *b, PirElem tb, uint32_t n)
 		float		d2 = elem(a, ta, i + 2) - elem(b, tb, i + 2);
 		float		d3 = elem(a, ta, i + 3) - elem(b, tb, i + 3);
 
-		sum[0] += d0 * d0;
-		sum[1] += d1 * d1;
-		sum[2] += d2 * d2;
-		sum[3] += d3 * d3;
+		sum[0] = keep_f32(sum[0] + d0 * d0);
+		sum[1] = keep_f32(sum[1] + d1 * d1);
+		sum[2] = keep_f32(sum[2] + d2 * d2);
+		sum[3] = keep_f32(sum[3] + d3 * d3);
 	}
 	SCALAR_LOOP
 	for (; i < n; i++)
 	{
 		float		d = elem(a, ta, i) - elem(b, tb, i);
 
-		sum[0] += d * d;
+		sum[0] = keep_f32(sum[0] + d * d);
 	}
 	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
@@ -91,14 +124,14 @@ dot(const void *a, PirElem ta, const void *b, PirElem tb, uint32_t n)
 	SCALAR_LOOP
 	for (; i + 4 <= n; i += 4)
 	{
-		sum[0] += elem(a, ta, i) * elem(b, tb, i);
-		sum[1] += elem(a, ta, i + 1) * elem(b, tb, i + 1);
-		sum[2] += elem(a, ta, i + 2) * elem(b, tb, i + 2);
-		sum[3] += elem(a, ta, i + 3) * elem(b, tb, i + 3);
+		sum[0] = keep_f32(sum[0] + elem(a, ta, i) * elem(b, tb, i));
+		sum[1] = keep_f32(sum[1] + elem(a, ta, i + 1) * elem(b, tb, i + 1));
+		sum[2] = keep_f32(sum[2] + elem(a, ta, i + 2) * elem(b, tb, i + 2));
+		sum[3] = keep_f32(sum[3] + elem(a, ta, i + 3) * elem(b, tb, i + 3));
 	}
 	SCALAR_LOOP
 	for (; i < n; i++)
-		sum[0] += elem(a, ta, i) * elem(b, tb, i);
+		sum[0] = keep_f32(sum[0] + elem(a, ta, i) * elem(b, tb, i));
 	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
@@ -111,53 +144,49 @@ l1(const void *a, PirElem ta, const void *b, PirElem tb, uint32_t n)
 	SCALAR_LOOP
 	for (; i + 4 <= n; i += 4)
 	{
-		sum[0] += fabsf(elem(a, ta, i) - elem(b, tb, i));
-		sum[1] += fabsf(elem(a, ta, i + 1) - elem(b, tb, i + 1));
-		sum[2] += fabsf(elem(a, ta, i + 2) - elem(b, tb, i + 2));
-		sum[3] += fabsf(elem(a, ta, i + 3) - elem(b, tb, i + 3));
+		sum[0] = keep_f32(sum[0] + fabsf(elem(a, ta, i) - elem(b, tb, i)));
+		sum[1] = keep_f32(sum[1] + fabsf(elem(a, ta, i + 1) - elem(b, tb, i + 1)));
+		sum[2] = keep_f32(sum[2] + fabsf(elem(a, ta, i + 2) - elem(b, tb, i + 2)));
+		sum[3] = keep_f32(sum[3] + fabsf(elem(a, ta, i + 3) - elem(b, tb, i + 3)));
 	}
 	SCALAR_LOOP
 	for (; i < n; i++)
-		sum[0] += fabsf(elem(a, ta, i) - elem(b, tb, i));
+		sum[0] = keep_f32(sum[0] + fabsf(elem(a, ta, i) - elem(b, tb, i)));
 	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* One element of each side into the three sums. */
+PIR_ALWAYS_INLINE void
+cosine_step(float x, float y, float *ab, float *aa, float *bb)
+{
+	*ab = keep_f32(*ab + x * y);
+	*aa = keep_f32(*aa + x * x);
+	*bb = keep_f32(*bb + y * y);
 }
 
 /* The three sums go through the same steps, so that equal input gives equal sums. */
 PIR_ALWAYS_INLINE void
 cosine(const void *a, const void *b, PirElem type, uint32_t n, PirCosineSums *out)
 {
-	float		ab[2] = {0};
-	float		aa[2] = {0};
-	float		bb[2] = {0};
+	float		ab[4] = {0};
+	float		aa[4] = {0};
+	float		bb[4] = {0};
 	uint32_t	i = 0;
 
 	SCALAR_LOOP
-	for (; i + 2 <= n; i += 2)
+	for (; i + 4 <= n; i += 4)
 	{
-		float		a0 = elem(a, type, i);
-		float		b0 = elem(b, type, i);
-		float		a1 = elem(a, type, i + 1);
-		float		b1 = elem(b, type, i + 1);
-
-		ab[0] += a0 * b0;
-		aa[0] += a0 * a0;
-		bb[0] += b0 * b0;
-		ab[1] += a1 * b1;
-		aa[1] += a1 * a1;
-		bb[1] += b1 * b1;
+		cosine_step(elem(a, type, i), elem(b, type, i), &ab[0], &aa[0], &bb[0]);
+		cosine_step(elem(a, type, i + 1), elem(b, type, i + 1), &ab[1], &aa[1], &bb[1]);
+		cosine_step(elem(a, type, i + 2), elem(b, type, i + 2), &ab[2], &aa[2], &bb[2]);
+		cosine_step(elem(a, type, i + 3), elem(b, type, i + 3), &ab[3], &aa[3], &bb[3]);
 	}
-	if (i < n)
-	{
-		float		a0 = elem(a, type, i);
-		float		b0 = elem(b, type, i);
-
-		ab[0] += a0 * b0;
-		aa[0] += a0 * a0;
-		bb[0] += b0 * b0;
-	}
-	out->dot = ab[0] + ab[1];
-	out->norm2_a = aa[0] + aa[1];
-	out->norm2_b = bb[0] + bb[1];
+	SCALAR_LOOP
+	for (; i < n; i++)
+		cosine_step(elem(a, type, i), elem(b, type, i), &ab[0], &aa[0], &bb[0]);
+	out->dot = (ab[0] + ab[1]) + (ab[2] + ab[3]);
+	out->norm2_a = (aa[0] + aa[1]) + (aa[2] + aa[3]);
+	out->norm2_b = (bb[0] + bb[1]) + (bb[2] + bb[3]);
 }
 
 PIR_ALWAYS_INLINE double
@@ -174,17 +203,17 @@ norm2(const void *a, PirElem type, uint32_t n)
 		double		x2 = elem(a, type, i + 2);
 		double		x3 = elem(a, type, i + 3);
 
-		sum[0] += x0 * x0;
-		sum[1] += x1 * x1;
-		sum[2] += x2 * x2;
-		sum[3] += x3 * x3;
+		sum[0] = keep_f64(sum[0] + x0 * x0);
+		sum[1] = keep_f64(sum[1] + x1 * x1);
+		sum[2] = keep_f64(sum[2] + x2 * x2);
+		sum[3] = keep_f64(sum[3] + x3 * x3);
 	}
 	SCALAR_LOOP
 	for (; i < n; i++)
 	{
 		double		x = elem(a, type, i);
 
-		sum[0] += x * x;
+		sum[0] = keep_f64(sum[0] + x * x);
 	}
 	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
@@ -343,14 +372,14 @@ jaccard_scalar(const uint8_t *a, const uint8_t *b, uint32_t nbytes, PirBitSums *
 	SCALAR_LOOP
 	for (; i + 8 <= nbytes; i += 8)
 	{
-		both += popcount64_portable(load_u64(a + i) & load_u64(b + i));
-		either += popcount64_portable(load_u64(a + i) | load_u64(b + i));
+		both += keep_u32(popcount64_portable(load_u64(a + i) & load_u64(b + i)));
+		either += keep_u32(popcount64_portable(load_u64(a + i) | load_u64(b + i)));
 	}
 	SCALAR_LOOP
 	for (; i < nbytes; i++)
 	{
-		both += popcount64_portable(a[i] & b[i]);
-		either += popcount64_portable(a[i] | b[i]);
+		both += keep_u32(popcount64_portable(a[i] & b[i]));
+		either += keep_u32(popcount64_portable(a[i] | b[i]));
 	}
 	out->both = both;
 	out->either = either;

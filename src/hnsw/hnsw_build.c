@@ -149,7 +149,7 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool ali
 			pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PIR_HNSW_PHASE_LOAD);
 		}
 		if (builder->full)
-			pir_hnsw_insert_input(&builder->hnsw, builder->heap, builder->input, tid);
+			pir_hnsw_insert_input(&builder->hnsw, builder->heap, builder->input, tid, false);
 		builder->nrows++;
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) builder->nrows);
 	}

@@ -28,6 +28,9 @@
 /* How often to choose anew when another backend changes a list under us. */
 #define ADD_EDGE_ATTEMPTS	4
 
+/* Width of the beam that looks for the node of a row whose vector did not change. */
+#define UNCHANGED_EF	8
+
 /* How far to look for a node that takes an anchor. */
 #define MAX_LINK_EF			65535
 
@@ -569,13 +572,14 @@ find_candidates(PirHnswIndex *hnsw, PirHnswSearch *search, const PirQuantQuery *
 }
 
 static void
-insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointer tid, void *scratch)
+insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointer tid,
+			 bool unchanged, void *scratch)
 {
 	PirHnswSearch search;
 	PirQuantQuery *query;
 	PirHnswCandidate *cands;
 	int			ef = pir_hnsw_ef_construction(hnsw->rel);
-	int			ncands;
+	int			ncands = 0;
 	int			nchosen;
 	uint32		nid;
 	uint32		nlive;
@@ -584,7 +588,15 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 									pir_alloc_aligned(CurrentMemoryContext,
 													  pir_quant_query_size(hnsw->quant), false),
 									scratch);
-	ncands = find_candidates(hnsw, &search, query, ef, item, PIR_NID_NONE, tid, &cands);
+
+	/* a narrow beam finds the node that the row's last version is in */
+	if (unchanged)
+	{
+		ncands = find_candidates(hnsw, &search, query, UNCHANGED_EF, item, PIR_NID_NONE, tid, &cands);
+		pir_hnsw_search_unpin(&search);
+	}
+	if (ncands >= 0)
+		ncands = find_candidates(hnsw, &search, query, ef, item, PIR_NID_NONE, tid, &cands);
 	if (ncands < 0)
 	{
 		pir_hnsw_search_unpin(&search);
@@ -629,7 +641,8 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 }
 
 void
-pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, ItemPointer tid)
+pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, ItemPointer tid,
+					  bool unchanged)
 {
 	for (;;)
 	{
@@ -641,7 +654,7 @@ pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, Item
 		pir_quant_encode(hnsw->quant, input, item, scratch);
 		if (hnsw->meta.state == PIR_HNSW_GRAPH)
 		{
-			insert_graph(hnsw, input, item, tid, scratch);
+			insert_graph(hnsw, input, item, tid, unchanged, scratch);
 			return;
 		}
 		switch (insert_flat(hnsw, item, tid))
@@ -677,7 +690,7 @@ pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 	pir_hnsw_open(&hnsw, index);
 	input = pir_alloc_aligned(context, pir_value_input_size(&hnsw.value), true);
 	if (pir_value_input(&hnsw.value, values[0], input))
-		pir_hnsw_insert_input(&hnsw, heap, input, tid);
+		pir_hnsw_insert_input(&hnsw, heap, input, tid, unchanged);
 	pir_hnsw_close(&hnsw);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -273,12 +273,14 @@ extern bool pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPoi
 /*
  * Insert one prepared row; 'input' is what the quantizer takes. For the
  * access method and for the tail of a build that ran out of memory. May close
- * and open the index anew, if its state changes. Allocates in the current
- * memory context.
+ * and open the index anew, if its state changes. 'unchanged' is a hint that
+ * an older version of the row with the same value is in the index. Allocates
+ * in the current memory context.
  * Locks: takes and releases content locks (README.md section 6), and perhaps
  * the training lock.
  */
-extern void pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, ItemPointer tid);
+extern void pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, ItemPointer tid,
+								  bool unchanged);
 
 /*
  * Add the edge from -> to, pruning a full list; false if 'from' is dead or

@@ -271,9 +271,13 @@ INSERT INTO many SELECT * FROM source WHERE id % 2 = 0;
 SELECT many_recall('<=>', 'v') >= 0.95 AS v, many_recall('<->', 's') >= 0.95 AS s, many_recall('<~>', 'b') >= 0.95 AS b;
 SELECT pg_relation_size('many_v') <= :size_before * 1.02 AS slots_used_again;
 SELECT i.index, c.* FROM unnest(ARRAY['many_v', 'many_s', 'many_b']) AS i (index), piramid_check(index::regclass) AS c;
--- all rows gone, and back
+-- all rows gone, and back; the indexes vacuumed side by side
 DELETE FROM many;
-VACUUM many;
+SET min_parallel_index_scan_size = 0;
+SET max_parallel_maintenance_workers = 2;
+VACUUM (PARALLEL 2) many;
+RESET min_parallel_index_scan_size;
+RESET max_parallel_maintenance_workers;
 SELECT count(*) FROM (SELECT * FROM many ORDER BY v <=> pattern(50, 20)::vector) AS q;
 SELECT live_nodes, dead_nodes FROM piramid_index_info('many_v');
 INSERT INTO many SELECT * FROM source;

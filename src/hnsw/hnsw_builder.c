@@ -15,7 +15,7 @@
 #include "base/pir_error.h"
 #include "base/pir_memory.h"
 #include "common/hashfn.h"
-#include "hnsw/hnsw_builder.h"
+#include "hnsw/hnsw_parallel.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -113,6 +113,9 @@ builder_bytes(const PirHnswBuilder *builder, uint32 n)
 		1 + 2 * m * sizeof(uint32) +	/* list */
 		4 * sizeof(uint32) +	/* hash, at most half full */
 		2 * sizeof(uint32);		/* order and its inverse */
+
+	/* each parallel worker marks the nodes it has visited */
+	per_node += pir_hnsw_parallel_workers(builder->heap);
 
 	return pir_size_add(pir_size_mul(n, per_node),
 						pir_hnsw_graph_scratch_size(builder->quant, n, m, builder->ef_construction));

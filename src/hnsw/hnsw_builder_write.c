@@ -15,6 +15,7 @@
 #include "base/pir_memory.h"
 #include "commands/progress.h"
 #include "hnsw/hnsw_builder.h"
+#include "hnsw/hnsw_parallel.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
@@ -282,11 +283,61 @@ write_centre(PirHnswBuilder *builder, const float *centre, PirPageSink *sink)
 	}
 }
 
+/*
+ * Build the graph and put its nodes in order, with parallel workers if that
+ * can be: then the result is a handle on the memory that the layout and the
+ * builder's items lie in.
+ */
+static PirHnswParallel *
+build_graph(PirHnswBuilder *builder, const float *centre, Layout *layout, bool progress)
+{
+	uint16		m = builder->meta.head.m;
+	PirHnswParallel *parallel = NULL;
+	PirHnswGraph graph;
+	void	   *scratch;
+
+	if (progress)
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PIR_HNSW_PHASE_GRAPH);
+	pfree(builder->hash);
+	builder->hash = NULL;
+
+	graph.quant = builder->quant;
+	graph.n = builder->n;
+	graph.m = m;
+	graph.cap = 2 * m;
+	graph.ef = builder->ef_construction;
+	graph.item_stride = builder->stride;
+	graph.poll = poll_graph;
+	graph.poll_arg = progress ? builder : NULL;
+	if (progress)
+		parallel = pir_hnsw_parallel_build(builder, centre, &graph);
+
+	if (parallel != NULL)
+		scratch = pir_alloc_aligned(builder->context, pir_hnsw_graph_order_scratch_size(builder->n), true);
+	else
+	{
+		graph.items = builder->items;
+		graph.nedges = MemoryContextAllocExtended(builder->context, builder->n,
+												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		graph.edges = MemoryContextAllocHuge(builder->context,
+											 pir_size_mul(builder->n, graph.cap * sizeof(uint32)));
+		scratch = pir_alloc_aligned(builder->context,
+									pir_hnsw_graph_scratch_size(builder->quant, builder->n, m,
+																builder->ef_construction), true);
+		pir_hnsw_graph_build(&graph, scratch);
+	}
+	pir_hnsw_graph_order(&graph, builder->meta.head.nodes_per_page, layout->order, scratch);
+	layout->nedges = graph.nedges;
+	layout->edges = graph.edges;
+	return parallel;
+}
+
 void
 pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre, PirPageSink *sink, bool flat, bool progress)
 {
 	PirMetaHeadOnPage *head = &builder->meta.head;
 	MemoryContext old = MemoryContextSwitchTo(builder->context);
+	PirHnswParallel *parallel = NULL;
 	Layout		layout;
 
 	memset(&layout, 0, sizeof(layout));
@@ -298,34 +349,7 @@ pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre, PirPageSink
 		layout.order[i] = i;
 
 	if (!flat && builder->n > 0)
-	{
-		Size		cap = 2 * head->m;
-		PirHnswGraph graph;
-		void	   *scratch;
-
-		if (progress)
-			pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PIR_HNSW_PHASE_GRAPH);
-		layout.nedges = MemoryContextAllocExtended(builder->context, builder->n,
-												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-		layout.edges = MemoryContextAllocHuge(builder->context,
-											  pir_size_mul(builder->n, cap * sizeof(uint32)));
-		scratch = pir_alloc_aligned(builder->context,
-									pir_hnsw_graph_scratch_size(builder->quant, builder->n, head->m,
-																builder->ef_construction), true);
-		graph.quant = builder->quant;
-		graph.n = builder->n;
-		graph.m = head->m;
-		graph.cap = cap;
-		graph.ef = builder->ef_construction;
-		graph.items = builder->items;
-		graph.item_stride = builder->stride;
-		graph.nedges = layout.nedges;
-		graph.edges = layout.edges;
-		graph.poll = poll_graph;
-		graph.poll_arg = progress ? builder : NULL;
-		pir_hnsw_graph_build(&graph, scratch);
-		pir_hnsw_graph_order(&graph, head->nodes_per_page, layout.order, scratch);
-	}
+		parallel = build_graph(builder, centre, &layout, progress);
 	for (uint32 i = 0; i < builder->n; i++)
 		layout.nids[layout.order[i]] = i;
 
@@ -361,6 +385,8 @@ pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre, PirPageSink
 	builder->meta.free_node = PIR_NID_NONE;
 	builder->meta.nfree_nodes = 0;
 	head->nblocks = sink->next;
+	if (parallel != NULL)
+		pir_hnsw_parallel_end(parallel);
 	MemoryContextSwitchTo(old);
 }
 

@@ -81,11 +81,27 @@ typedef struct Searcher
 	void	   *select_scratch;
 } Searcher;
 
+/* What the members of a team tell each other; in the shared part of scratch. */
+typedef struct TeamState
+{
+	uint32_t	nreverse;		/* leader's result of step 4 */
+	uint32_t	next[3];		/* next piece of work of steps 1, 3 and 6 */
+} TeamState;
+
+/* Pieces of work in those steps: batch nodes, batch nodes, reverse edges */
+#define PIECE_ENTRIES	64
+#define PIECE_SEARCH	16
+#define PIECE_REVERSE	256
+
+/* Below this many nodes the leader works alone: a barrier would cost more. */
+#define TEAM_MIN_NODES	4096
+
 /* What all steps of construction share. */
 typedef struct Builder
 {
 	PirHnswGraph *graph;
 	Searcher	searcher;		/* of this process */
+	TeamState  *state;
 
 	/* by node */
 	uint32_t   *order;			/* n: nodes in order of insertion */
@@ -234,12 +250,14 @@ layout_searcher(Searcher *s, uint8_t *base, const PirQuant *quant, uint32_t n, i
 	return offset;
 }
 
+/* Lay the part of a Builder that a team shares over 'base'. */
 static size_t
-layout_builder(Builder *b, uint8_t *base, const PirQuant *quant, uint32_t n, int m, int ef)
+layout_shared(Builder *b, uint8_t *base, uint32_t n, int m)
 {
-	size_t		offset = layout_searcher(&b->searcher, base, quant, n, 2 * m, ef);
+	size_t		offset = 0;
 	size_t		batch = batch_size(n);
 
+	b->state = carve(base, &offset, sizeof(*b->state));
 	b->order = carve(base, &offset, sizeof(*b->order) * (size_t) n);
 	b->nanchors = carve(base, &offset, n);
 	b->counts = carve(base, &offset, sizeof(*b->counts) * (size_t) n);
@@ -253,10 +271,25 @@ layout_builder(Builder *b, uint8_t *base, const PirQuant *quant, uint32_t n, int
 }
 
 size_t
-pir_hnsw_graph_scratch_size(const PirQuant *quant, uint32_t n, uint16_t m, uint16_t ef)
+pir_hnsw_graph_private_size(const PirQuant *quant, uint32_t n, uint16_t m, uint16_t ef)
+{
+	Searcher	s;
+
+	return layout_searcher(&s, NULL, quant, n, 2 * m, ef);
+}
+
+size_t
+pir_hnsw_graph_shared_size(uint32_t n, uint16_t m)
 {
 	Builder		b;
-	size_t		build = layout_builder(&b, NULL, quant, n, m, ef);
+
+	return layout_shared(&b, NULL, n, m);
+}
+
+size_t
+pir_hnsw_graph_scratch_size(const PirQuant *quant, uint32_t n, uint16_t m, uint16_t ef)
+{
+	size_t		build = pir_hnsw_graph_private_size(quant, n, m, ef) + pir_hnsw_graph_shared_size(n, m);
 	size_t		order = pir_hnsw_graph_order_scratch_size(n);
 
 	return build > order ? build : order;
@@ -929,6 +962,120 @@ adopt_orphans(Builder *b)
  *	Construction
  * ------------------------------------------------------------------------
  */
+
+/*
+ * Take the next piece of a step's work: true with *lo and *hi, or false if
+ * there is none left. Alone, all of it is one piece.
+ */
+static bool
+take_piece(Builder *b, const PirHnswTeam *team, int step, uint32_t size, uint32_t total,
+		   uint32_t *lo, uint32_t *hi)
+{
+	if (team == NULL)
+	{
+		*lo = b->state->next[step];
+		b->state->next[step] = *hi = total;
+	}
+	else
+	{
+		*lo = __atomic_fetch_add(&b->state->next[step], size, __ATOMIC_RELAXED);
+		*hi = *lo < total && total - *lo > size ? *lo + size : total;
+	}
+	return *lo < total;
+}
+
+/* First reverse edge from 'at' on that begins a new target. */
+static uint32_t
+target_boundary(const Builder *b, uint32_t at)
+{
+	while (at > 0 && at < b->nreverse && b->reverse[at].target == b->reverse[at - 1].target)
+		at++;
+	return at;
+}
+
+static inline void
+meet(const PirHnswTeam *team)
+{
+	if (team != NULL)
+		team->barrier(team->arg);
+}
+
+/*
+ * One batch, as the leader (team NULL: alone) or another member of a team.
+ * The entries of the next batch may be sought while others still write lists
+ * of this one: they depend on codes only.
+ */
+static void
+build_batch(Builder *b, const PirHnswTeam *team, bool leader)
+{
+	TeamState  *state = b->state;
+	uint32_t	lo;
+	uint32_t	hi;
+
+	while (take_piece(b, team, 0, PIECE_ENTRIES, b->nbatch, &lo, &hi))
+		find_entries(b, &b->searcher, lo, hi);
+	meet(team);
+	if (leader)
+	{
+		arrange_batch(b);
+		state->next[1] = 0;
+	}
+	meet(team);
+	while (take_piece(b, team, 1, PIECE_SEARCH, b->nbatch, &lo, &hi))
+		search_batch(b, &b->searcher, lo, hi);
+	meet(team);
+	if (leader)
+	{
+		assign_anchors(b);
+		sort_reverse(b);
+		state->nreverse = b->nreverse;
+		state->next[0] = state->next[2] = 0;
+	}
+	meet(team);
+	b->nreverse = state->nreverse;
+	while (take_piece(b, team, 2, PIECE_REVERSE, b->nreverse, &lo, &hi))
+		apply_reverse(b, &b->searcher, target_boundary(b, lo), target_boundary(b, hi));
+}
+
+static void
+build_graph(Builder *b, const PirHnswTeam *team)
+{
+	PirHnswGraph *graph = b->graph;
+	bool		leader = team == NULL || team->member == 0;
+	bool		joined = false;
+
+	if (leader)
+	{
+		memset(b->state, 0, sizeof(*b->state));
+		memset(b->nanchors, 0, graph->n);
+		memset(b->counts, 0, sizeof(*b->counts) * (size_t) graph->n);
+		init_order(b);
+		graph->nedges[0] = 0;
+	}
+	for (b->frozen = 1; b->frozen < graph->n; b->frozen += b->nbatch)
+	{
+		bool		together = team != NULL && b->frozen >= TEAM_MIN_NODES;
+
+		b->nbatch = batch_size(b->frozen);
+		if (b->nbatch > graph->n - b->frozen)
+			b->nbatch = graph->n - b->frozen;
+		if (together && !joined)
+		{
+			/* all that the leader has done so far is there now */
+			meet(team);
+			joined = true;
+		}
+		if (together || leader)
+			build_batch(b, together ? team : NULL, leader);
+	}
+	meet(team);
+	if (leader)
+	{
+		adopt_orphans(b);
+		poll_progress(graph, graph->n);
+	}
+}
+
 void
 pir_hnsw_graph_build(PirHnswGraph *graph, void *scratch)
 {
@@ -937,24 +1084,21 @@ pir_hnsw_graph_build(PirHnswGraph *graph, void *scratch)
 	if (graph->n == 0)
 		return;
 	b.graph = graph;
-	layout_builder(&b, scratch, graph->quant, graph->n, graph->m, graph->ef);
-	init_order(&b);
+	layout_shared(&b, (uint8_t *) scratch +
+				  layout_searcher(&b.searcher, scratch, graph->quant, graph->n, graph->cap, graph->ef),
+				  graph->n, graph->m);
+	build_graph(&b, NULL);
+}
 
-	graph->nedges[0] = 0;
-	b.frozen = 1;
-	while (b.frozen < graph->n)
-	{
-		b.nbatch = batch_size(b.frozen);
-		if (b.nbatch > graph->n - b.frozen)
-			b.nbatch = graph->n - b.frozen;
-		find_entries(&b, &b.searcher, 0, b.nbatch);
-		arrange_batch(&b);
-		search_batch(&b, &b.searcher, 0, b.nbatch);
-		assign_anchors(&b);
-		sort_reverse(&b);
-		apply_reverse(&b, &b.searcher, 0, b.nreverse);
-		b.frozen += b.nbatch;
-	}
-	adopt_orphans(&b);
-	poll_progress(graph, graph->n);
+void
+pir_hnsw_graph_build_team(PirHnswGraph *graph, void *shared, void *private, const PirHnswTeam *team)
+{
+	Builder		b;
+
+	if (graph->n == 0)
+		return;
+	b.graph = graph;
+	layout_searcher(&b.searcher, private, graph->quant, graph->n, graph->cap, graph->ef);
+	layout_shared(&b, shared, graph->n, graph->m);
+	build_graph(&b, team);
 }

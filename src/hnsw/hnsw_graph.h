@@ -106,6 +106,29 @@ extern size_t pir_hnsw_graph_scratch_size(const PirQuant *quant, uint32_t n, uin
 extern void pir_hnsw_graph_build(PirHnswGraph *graph, void *scratch);
 
 /*
+ * The same by several processes on shared memory. 'graph' of each member
+ * points to the same items, nedges and edges (perhaps at other addresses) and
+ * to a quantizer of its own; 'shared' is common, of shared_size bytes;
+ * 'private' is each one's own, zero-filled, of private_size bytes. Both are
+ * 64-byte aligned. The result is that of pir_hnsw_graph_build(), whatever the
+ * number of members.
+ *
+ * The first team->barrier() is reached by member 0 after a while of working
+ * alone; all members must call this function, with the same graph.
+ */
+typedef struct PirHnswTeam
+{
+	int			member;			/* 0 is the leader */
+	void		(*barrier) (void *arg); /* wait for all members; may longjmp away */
+	void	   *arg;
+} PirHnswTeam;
+
+extern size_t pir_hnsw_graph_shared_size(uint32_t n, uint16_t m);
+extern size_t pir_hnsw_graph_private_size(const PirQuant *quant, uint32_t n, uint16_t m, uint16_t ef);
+extern void pir_hnsw_graph_build_team(PirHnswGraph *graph, void *shared, void *private,
+									  const PirHnswTeam *team);
+
+/*
  * Nearest nodes of a prepared query in the finished or growing graph, from
  * given entry nodes (distinct): fills 'out' (capacity ef) nearest first, returns count.
  * For tests and for building.

@@ -22,8 +22,8 @@
  *-------------------------------------------------------------------------
  */
 
-/* Below this the scalar loop serves. */
-#define FHT_MIN		(8 * VEC_LANES)
+/* What the first pass transforms at once. */
+#define FHT_FIRST	(8 * VEC_LANES)
 
 KERNEL_TARGET
 PIR_ALWAYS_INLINE void
@@ -35,12 +35,13 @@ fht_butterfly(Vec *u, Vec *v)
 	*u = sum;
 }
 
-/* The levels across 'radix' vectors, 2, 4 or 8. */
+/* The levels across 'radix' vectors: 1 (there are none), 2, 4 or 8. */
 KERNEL_TARGET
 PIR_ALWAYS_INLINE void
 fht_across(Vec *v, int radix)
 {
-	fht_butterfly(&v[0], &v[1]);
+	if (radix >= 2)
+		fht_butterfly(&v[0], &v[1]);
 	if (radix >= 4)
 	{
 		fht_butterfly(&v[2], &v[3]);
@@ -125,20 +126,29 @@ KERNEL(fht_f32) (float *x, uint32_t n)
 	float		scale;
 	size_t		stride;
 
-	if (n < FHT_MIN)
+	if (n < VEC_LANES)
 	{
 		pir_kernels_scalar.fht_f32(x, n);
 		return;
 	}
 
 	scale = (float) (1.0 / __builtin_sqrt((double) n));
-	if (n == FHT_MIN)
+	if (n <= FHT_FIRST)
 	{
-		fht_pass(x, n, VEC_LANES, 8, true, true, scale);
+		/* the first pass is the last one */
+		if (n == FHT_FIRST)
+			fht_pass(x, n, VEC_LANES, 8, true, true, scale);
+		else if (n == 4 * VEC_LANES)
+			fht_pass(x, n, VEC_LANES, 4, true, true, scale);
+		else if (n == 2 * VEC_LANES)
+			fht_pass(x, n, VEC_LANES, 2, true, true, scale);
+		else
+			fht_pass(x, n, VEC_LANES, 1, true, true, scale);
 		return;
 	}
+
 	fht_pass(x, n, VEC_LANES, 8, true, false, scale);
-	for (stride = FHT_MIN; stride < n;)
+	for (stride = FHT_FIRST; stride < n;)
 	{
 		size_t		rest = n / stride;
 		int			radix = rest == 2 ? 2 : (rest == 4 || rest == 16) ? 4 : 8;
@@ -148,4 +158,4 @@ KERNEL(fht_f32) (float *x, uint32_t n)
 	}
 }
 
-#undef FHT_MIN
+#undef FHT_FIRST

@@ -356,6 +356,10 @@ pir_hnsw_add_edge(PirHnswIndex *hnsw, PirPins *pins, uint32 from, const void *fr
 	const PirMetaHeadOnPage *head = &hnsw->meta.head;
 	uint32		new_edge = to | (anchor ? PIR_EDGE_ANCHOR : 0);
 
+	/* 'to' has come into the slot that 'from' was in when it was found */
+	if (from == to)
+		return false;
+
 	for (int attempt = 0; attempt < ADD_EDGE_ATTEMPTS; attempt++)
 	{
 		uint32		seen[2 * PIR_HNSW_MAX_M];
@@ -459,10 +463,13 @@ write_node(PirHnswIndex *hnsw, const void *item, ItemPointer tid,
 	}
 	list = pir_hnsw_list_at(head, page, nid);
 	memset(list, 0, head->list_size);
-	list->nedges = nchosen;
-	list->nfull = nchosen;
 	for (int i = 0; i < nchosen; i++)
-		list->edges[i] = chosen[i].node;
+	{
+		/* the slot may have been that of a neighbour until a moment ago */
+		if (chosen[i].node != nid)
+			list->edges[list->nedges++] = chosen[i].node;
+	}
+	list->nfull = list->nedges;
 	pir_wal_finish(&wal);
 
 	pir_page_release(list_buf);

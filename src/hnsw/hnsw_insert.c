@@ -181,13 +181,26 @@ insert_flat(PirHnswIndex *hnsw, const void *item, ItemPointer tid)
 /* --- graph state: duplicates --- */
 
 /*
- * Add a heap row to a node with the same code. False if the node is no longer
- * live. See README.md, "Duplicates", for the protocol.
+ * Is this live node (still) the one with this item? Its slot may have been
+ * freed and used again since the item was copied.
+ * Locks: caller holds 'page' locked.
  */
 static bool
-append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, ItemPointer tid)
+has_item(PirHnswIndex *hnsw, Page page, uint32 nid, const void *item, void *scratch)
+{
+	return pir_hnsw_node_at(&hnsw->meta.head, page, nid)->state == PIR_NODE_LIVE &&
+		memcmp(pir_hnsw_item(hnsw, page, nid, scratch), item, hnsw->meta.head.item_size) == 0;
+}
+
+/*
+ * Add a heap row to a node with the same code. False if the node is no longer
+ * live, or another one. See README.md, "Duplicates", for the protocol.
+ */
+static bool
+append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, const void *item, ItemPointer tid)
 {
 	const PirMetaHeadOnPage *head = &hnsw->meta.head;
+	void	   *scratch = palloc(head->item_size);
 
 	for (;;)
 	{
@@ -207,7 +220,7 @@ append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, ItemPointer tid)
 		/* the owner's own place may be empty */
 		page = pir_hnsw_lock_node(hnsw, pins, owner, PIR_LOCK_EXCLUSIVE, &owner_buf);
 		node = pir_hnsw_node_at(head, page, owner);
-		if (node->state != PIR_NODE_LIVE)
+		if (!has_item(hnsw, page, owner, item, scratch))
 		{
 			pir_page_unlock(owner_buf);
 			return false;
@@ -233,7 +246,7 @@ append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, ItemPointer tid)
 			pir_page_lock_pair(hnsw->rel, owner_buf, buf, PIR_PAGE_CODE);
 			node = pir_hnsw_node_at(head, pir_page_of(owner_buf), owner);
 			tids = (PirHnswTidsOnPage *) pir_hnsw_node_at(head, pir_page_of(buf), first);
-			valid = node->state == PIR_NODE_LIVE && node->link == first &&
+			valid = node->link == first && has_item(hnsw, pir_page_of(owner_buf), owner, item, scratch) &&
 				tids->state == PIR_NODE_TIDS && tids->owner == owner;
 			if (valid && tids->ntids < PIR_HNSW_TIDS_CAPACITY(head->node_size))
 			{
@@ -257,7 +270,7 @@ append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, ItemPointer tid)
 		buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, pir_hnsw_code_page(head, nid));
 		pir_page_lock_pair(hnsw->rel, owner_buf, buf, PIR_PAGE_CODE);
 		node = pir_hnsw_node_at(head, pir_page_of(owner_buf), owner);
-		if (node->state != PIR_NODE_LIVE || node->link != first)
+		if (node->link != first || !has_item(hnsw, pir_page_of(owner_buf), owner, item, scratch))
 		{
 			/* changed meanwhile: look again */
 			pir_page_unlock_pair(owner_buf, buf);
@@ -568,7 +581,7 @@ find_candidates(PirHnswIndex *hnsw, PirHnswSearch *search, const PirQuantQuery *
 		if (nid == self || !pir_hnsw_copy_item(hnsw, &search->pins, nid, copy))
 			continue;
 		if (tid != NULL && memcmp(copy, item, hnsw->meta.head.item_size) == 0 &&
-			append_tid(hnsw, &search->pins, nid, tid))
+			append_tid(hnsw, &search->pins, nid, item, tid))
 			return -1;
 		(*cands)[n].node = nid;
 		(*cands)[n].item = copy;

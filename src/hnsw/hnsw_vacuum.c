@@ -289,7 +289,16 @@ settle_owner(Vacuum *vac, uint32 owner)
 
 				pir_wal_begin(&wal, index);
 				meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
-				pir_hnsw_node_at(head, pir_wal_page(&wal, owner_buf), owner)->link = next;
+				node = pir_hnsw_node_at(head, pir_wal_page(&wal, owner_buf), owner);
+				node->link = next;
+				if (next == PIR_NID_NONE && !ItemPointerIsValid(&node->tid))
+				{
+					node->state = PIR_NODE_DEAD;
+					meta->nlive--;
+					meta->ndead++;
+					set_add(&vac->dead, owner);
+					vac->ndead++;
+				}
 				freed = pir_hnsw_node_at(head, pir_wal_page(&wal, buf), first);
 				freed->state = PIR_NODE_FREE;
 				ItemPointerSetInvalid(&freed->tid);

@@ -184,6 +184,8 @@ pir_check_page(PirCheck *check, BlockNumber blkno, int kinds, Page page)
 	char	   *fault;
 
 	CHECK_FOR_INTERRUPTS();
+	if (blkno >= check->file_blocks && !check->complete)
+		check->file_blocks = pir_page_count(check->index);
 	if (blkno >= check->file_blocks)
 	{
 		pir_check_add(check, "STORAGE-I3", blkno, PIR_CHECK_NONE,
@@ -216,6 +218,9 @@ pir_check_page(PirCheck *check, BlockNumber blkno, int kinds, Page page)
 bool
 pir_check_claim(PirCheck *check, BlockNumber blkno, PirPageUse use)
 {
+	/* a page that came into use after the meta page was read */
+	if (blkno >= check->nblocks && !check->complete)
+		return true;
 	if (blkno >= check->nblocks)
 	{
 		pir_check_add(check, "STORAGE-I6", blkno, PIR_CHECK_NONE,
@@ -370,8 +375,11 @@ pir_check_chain(PirCheck *check, BlockNumber first, int kind, PirCheckVisit visi
 			break;
 		next = pir_page_special(check->page)->next;
 		visit(check, blkno, check->page, arg);
-		n++;
 		blkno = next;
+
+		/* claims alone do not find a loop among pages newer than the meta page */
+		if (n++ > check->file_blocks)
+			break;
 	}
 	return n;
 }

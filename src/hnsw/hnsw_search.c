@@ -349,14 +349,18 @@ expand(PirHnswSearch *search, uint32 nid)
 	}
 }
 
-/* Rank the entry nodes by their copies and evaluate the best. */
-static void
+/*
+ * Rank the entry nodes by their copies and evaluate the best of those not yet
+ * visited. False if there are no more.
+ */
+static bool
 enter(PirHnswSearch *search)
 {
 	PirHnswIndex *hnsw = search->hnsw;
 	uint32		nid[PIR_HNSW_ENTRY_BEST];
 	float		dist[PIR_HNSW_ENTRY_BEST];
 	int			n = 0;
+	int			nfound = search->nfound;
 	PirHnswEntryScan entries;
 	int			nslots;
 
@@ -410,7 +414,7 @@ enter(PirHnswSearch *search)
 			CHECK_FOR_INTERRUPTS();
 		}
 		if (n == 0)
-			return;
+			return false;
 
 		for (int i = 0; i < n; i++)
 		{
@@ -421,8 +425,8 @@ enter(PirHnswSearch *search)
 			if (visit(search, nid[i]))
 				evaluate_page(search, &wanted, 1);
 		}
-		if (search->nfound > 0)
-			return;
+		if (search->nfound > nfound)
+			return true;
 	}
 }
 
@@ -449,22 +453,30 @@ pir_hnsw_search_run(PirHnswSearch *search, int ef)
 {
 	search->ef = ef;
 	if (search->nfound == 0)
-		enter(search);
+		(void) enter(search);
 	else
 		resume(search);
 
-	while (search->nfrontier > 0)
+	/*
+	 * If there is nothing left to expand but room for more, what can be
+	 * reached from these entries is seen: go on from the others. The root is
+	 * one of them, and every live node can be reached from it.
+	 */
+	do
 	{
-		int			next = search->frontier[0];
+		while (search->nfrontier > 0)
+		{
+			int			next = search->frontier[0];
 
-		if (search->nbest == search->ef &&
-			search->found[next].dist > search->found[search->best[0]].dist)
-			break;
-		pop_frontier(search);
-		search->found[next].expanded = true;
-		expand(search, search->found[next].nid);
-		CHECK_FOR_INTERRUPTS();
-	}
+			if (search->nbest == search->ef &&
+				search->found[next].dist > search->found[search->best[0]].dist)
+				break;
+			pop_frontier(search);
+			search->found[next].expanded = true;
+			expand(search, search->found[next].nid);
+			CHECK_FOR_INTERRUPTS();
+		}
+	} while (search->nbest < search->ef && enter(search));
 }
 
 void

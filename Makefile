@@ -24,7 +24,8 @@ OBJS_vector = src/vector/vector_agg.o src/vector/vector_cast.o \
 	src/vector/vector_check.o src/vector/vector_dense.o \
 	src/vector/vector_distance.o src/vector/vector_io.o \
 	src/vector/vector_literal.o src/vector/vector_ops.o \
-	src/vector/sparsevec_cast.o src/vector/sparsevec_io.o src/vector/sparsevec_ops.o
+	src/vector/sparsevec_cast.o src/vector/sparsevec_distance.o \
+	src/vector/sparsevec_io.o src/vector/sparsevec_ops.o
 
 # The host-free part of vector: reading numbers.
 OBJS_vector_number = src/vector/vector_number.o

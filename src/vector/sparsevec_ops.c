@@ -1,12 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sparsevec_ops.c
- *	  Distances, order and normalization of sparsevec.
- *
- * All are merges of two ascending lists of indices; an index that one side
- * lacks is a zero there. Sums are float32, added in the order of the indices,
- * so on small integers they equal those of the dense types, which add in
- * another order (README.md section 4).
+ *	  Norm, normalization and order of sparsevec.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,149 +13,10 @@
 
 #include "vector/vector_private.h"
 
-typedef struct SparsevecPair
-{
-	PirSparsevecView a;
-	PirSparsevecView b;
-} SparsevecPair;
-
-/* Both arguments, checked to have equal dimensions */
-static inline SparsevecPair
-sparsevec_pair(FunctionCallInfo fcinfo)
-{
-	SparsevecPair pair = {
-		pir_sparsevec_view(PG_GETARG_DATUM(0)),
-		pir_sparsevec_view(PG_GETARG_DATUM(1))
-	};
-
-	pir_check_same_dim(PIR_SPARSEVEC_NAME, pair.a.dim, pair.b.dim);
-	return pair;
-}
-
-/*
- * The merge behind L2 and L1: 'term' of each difference, summed over the
- * indices that either side has. Inlined with a constant term.
- */
-static pg_attribute_always_inline float
-sum_differences(PirSparsevecView a, PirSparsevecView b, bool squared)
-{
-	float		sum = 0;
-	int			i = 0;
-	int			j = 0;
-
-	while (i < a.nnz || j < b.nnz)
-	{
-		int64		ai = i < a.nnz ? pir_load_int32(a.indices + i) : PG_INT64_MAX;
-		int64		bi = j < b.nnz ? pir_load_int32(b.indices + j) : PG_INT64_MAX;
-		float		diff = 0;
-
-		if (ai <= bi)
-			diff = pir_load_float(a.values + i++);
-		if (bi <= ai)
-			diff -= pir_load_float(b.values + j++);
-		sum += squared ? diff * diff : fabsf(diff);
-	}
-	return sum;
-}
-
-float
-pir_sparsevec_l2sq(PirSparsevecView a, PirSparsevecView b)
-{
-	return sum_differences(a, b, true);
-}
-
-float
-pir_sparsevec_l1(PirSparsevecView a, PirSparsevecView b)
-{
-	return sum_differences(a, b, false);
-}
-
-float
-pir_sparsevec_dot(PirSparsevecView a, PirSparsevecView b)
-{
-	float		sum = 0;
-	int			i = 0;
-	int			j = 0;
-
-	while (i < a.nnz && j < b.nnz)
-	{
-		int32		ai = pir_load_int32(a.indices + i);
-		int32		bi = pir_load_int32(b.indices + j);
-
-		if (ai == bi)
-			sum += pir_load_float(a.values + i) * pir_load_float(b.values + j);
-		i += (ai <= bi);
-		j += (bi <= ai);
-	}
-	return sum;
-}
-
 double
 pir_sparsevec_norm(PirSparsevecView a)
 {
 	return sqrt(pir_kernels->norm2_f32(a.values, a.nnz));
-}
-
-PG_FUNCTION_INFO_V1(pir_l2_distance_sparsevec);
-Datum
-pir_l2_distance_sparsevec(PG_FUNCTION_ARGS)
-{
-	SparsevecPair v = sparsevec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8(sqrt((double) pir_sparsevec_l2sq(v.a, v.b)));
-}
-
-PG_FUNCTION_INFO_V1(pir_sparsevec_l2_squared_distance);
-Datum
-pir_sparsevec_l2_squared_distance(PG_FUNCTION_ARGS)
-{
-	SparsevecPair v = sparsevec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_sparsevec_l2sq(v.a, v.b));
-}
-
-PG_FUNCTION_INFO_V1(pir_inner_product_sparsevec);
-Datum
-pir_inner_product_sparsevec(PG_FUNCTION_ARGS)
-{
-	SparsevecPair v = sparsevec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_sparsevec_dot(v.a, v.b));
-}
-
-PG_FUNCTION_INFO_V1(pir_sparsevec_negative_inner_product);
-Datum
-pir_sparsevec_negative_inner_product(PG_FUNCTION_ARGS)
-{
-	SparsevecPair v = sparsevec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8(-(double) pir_sparsevec_dot(v.a, v.b));
-}
-
-/*
- * Norms are summed like the dot product, not with the kernel, so that equal
- * vectors have a distance of exactly 0.
- */
-PG_FUNCTION_INFO_V1(pir_cosine_distance_sparsevec);
-Datum
-pir_cosine_distance_sparsevec(PG_FUNCTION_ARGS)
-{
-	SparsevecPair v = sparsevec_pair(fcinfo);
-	PirCosineSums sums;
-
-	sums.dot = pir_sparsevec_dot(v.a, v.b);
-	sums.norm2_a = pir_sparsevec_dot(v.a, v.a);
-	sums.norm2_b = pir_sparsevec_dot(v.b, v.b);
-	PG_RETURN_FLOAT8(pir_cosine_distance(&sums));
-}
-
-PG_FUNCTION_INFO_V1(pir_l1_distance_sparsevec);
-Datum
-pir_l1_distance_sparsevec(PG_FUNCTION_ARGS)
-{
-	SparsevecPair v = sparsevec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_sparsevec_l1(v.a, v.b));
 }
 
 PG_FUNCTION_INFO_V1(pir_l2_norm_sparsevec);

@@ -412,13 +412,15 @@ PIR_SQL_FUNCTION(pir_sparsevec_to_vector);
 PIR_SQL_FUNCTION(pir_halfvec_to_sparsevec);
 PIR_SQL_FUNCTION(pir_sparsevec_to_halfvec);
 
-/* sparsevec_ops.c */
+/* sparsevec_distance.c */
 PIR_SQL_FUNCTION(pir_l2_distance_sparsevec);
 PIR_SQL_FUNCTION(pir_inner_product_sparsevec);
 PIR_SQL_FUNCTION(pir_cosine_distance_sparsevec);
 PIR_SQL_FUNCTION(pir_l1_distance_sparsevec);
 PIR_SQL_FUNCTION(pir_sparsevec_l2_squared_distance);
 PIR_SQL_FUNCTION(pir_sparsevec_negative_inner_product);
+
+/* sparsevec_ops.c */
 PIR_SQL_FUNCTION(pir_l2_norm_sparsevec);
 PIR_SQL_FUNCTION(pir_l2_normalize_sparsevec);
 PIR_SQL_FUNCTION(pir_sparsevec_lt);

@@ -47,6 +47,8 @@ vector_pair(FunctionCallInfo fcinfo)
 	PirVectorView b = pir_vector_view(PG_GETARG_DATUM(1));
 
 	pir_check_same_dim(PIR_VECTOR_NAME, a.dim, b.dim);
+	pir_prefetch_below(a.x, sizeof(float) * a.dim);
+	pir_prefetch_below(b.x, sizeof(float) * b.dim);
 	return (VectorPair) {a.x, b.x, a.dim};
 }
 
@@ -57,6 +59,8 @@ halfvec_pair(FunctionCallInfo fcinfo)
 	PirHalfvecView b = pir_halfvec_view(PG_GETARG_DATUM(1));
 
 	pir_check_same_dim(PIR_HALFVEC_NAME, a.dim, b.dim);
+	pir_prefetch_below(a.x, sizeof(PirHalf) * a.dim);
+	pir_prefetch_below(b.x, sizeof(PirHalf) * b.dim);
 	return (HalfvecPair) {a.x, b.x, a.dim};
 }
 
@@ -71,6 +75,8 @@ bit_pair(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("operands of type bit have different lengths: %d and %d",
 						a.nbits, b.nbits)));
+	pir_prefetch_below(a.x, a.nbytes);
+	pir_prefetch_below(b.x, b.nbytes);
 	return (BitPair) {a, b};
 }
 

@@ -1091,14 +1091,14 @@ pir_hnsw_graph_build(PirHnswGraph *graph, void *scratch)
 }
 
 void
-pir_hnsw_graph_build_team(PirHnswGraph *graph, void *shared, void *private, const PirHnswTeam *team)
+pir_hnsw_graph_build_team(PirHnswGraph *graph, void *shared, void *own, const PirHnswTeam *team)
 {
 	Builder		b;
 
 	if (graph->n == 0)
 		return;
 	b.graph = graph;
-	layout_searcher(&b.searcher, private, graph->quant, graph->n, graph->cap, graph->ef);
+	layout_searcher(&b.searcher, own, graph->quant, graph->n, graph->cap, graph->ef);
 	layout_shared(&b, shared, graph->n, graph->m);
 	build_graph(&b, team);
 }

@@ -109,7 +109,7 @@ extern void pir_hnsw_graph_build(PirHnswGraph *graph, void *scratch);
  * The same by several processes on shared memory. 'graph' of each member
  * points to the same items, nedges and edges (perhaps at other addresses) and
  * to a quantizer of its own; 'shared' is common, of shared_size bytes;
- * 'private' is each one's own, zero-filled, of private_size bytes. Both are
+ * 'own' is each member's, zero-filled, of private_size bytes. Both are
  * 64-byte aligned. The result is that of pir_hnsw_graph_build(), whatever the
  * number of members.
  *
@@ -125,7 +125,7 @@ typedef struct PirHnswTeam
 
 extern size_t pir_hnsw_graph_shared_size(uint32_t n, uint16_t m);
 extern size_t pir_hnsw_graph_private_size(const PirQuant *quant, uint32_t n, uint16_t m, uint16_t ef);
-extern void pir_hnsw_graph_build_team(PirHnswGraph *graph, void *shared, void *private,
+extern void pir_hnsw_graph_build_team(PirHnswGraph *graph, void *shared, void *own,
 									  const PirHnswTeam *team);
 
 /*

@@ -166,14 +166,14 @@ static void
 join_team(PirHnswGraph *graph, Shared *shared, const Arena *arena, int member)
 {
 	PirHnswTeam team;
-	void	   *private = pir_alloc_aligned(CurrentMemoryContext,
+	void	   *own = pir_alloc_aligned(CurrentMemoryContext,
 											pir_hnsw_graph_private_size(graph->quant, graph->n,
 																		graph->m, graph->ef), true);
 
 	team.member = member;
 	team.barrier = wait_for_team;
 	team.arg = shared;
-	pir_hnsw_graph_build_team(graph, arena->scratch, private, &team);
+	pir_hnsw_graph_build_team(graph, arena->scratch, own, &team);
 }
 
 /* Move the builder's items, giving back the memory as it is emptied. */

@@ -39,7 +39,8 @@ OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_
 	src/hnsw/hnsw_entry.o src/hnsw/hnsw_handler.o src/hnsw/hnsw_insert.o \
 	src/hnsw/hnsw_inspect.o src/hnsw/hnsw_node.o src/hnsw/hnsw_options.o \
 	src/hnsw/hnsw_parallel.o \
-	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_train.o src/hnsw/hnsw_vacuum.o
+	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_train.o src/hnsw/hnsw_vacuum.o \
+	src/hnsw/hnsw_vacuum_lists.o src/hnsw/hnsw_vacuum_reach.o
 OBJS_observe = src/observe/obs_check.o src/observe/obs_index.o src/observe/obs_inspect.o
 
 # The host-free part of hnsw: no PostgreSQL header, tested without a server.

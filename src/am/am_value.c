@@ -76,13 +76,33 @@ check_dim(const PirValueInfo *info, int dim)
 }
 
 /*
+ * Not a kernel: what is encoded goes to disk, and must not depend on the
+ * processor's vector instructions. The lanes fix the order of the sum.
+ */
+static double
+sum_squares(const float *x, uint32 dim)
+{
+	double		lane[8] = {0};
+	uint32		i = 0;
+
+	for (; i + 8 <= dim; i += 8)
+	{
+		for (int j = 0; j < 8; j++)
+			lane[j] += (double) x[i + j] * x[i + j];
+	}
+	for (; i < dim; i++)
+		lane[i % 8] += (double) x[i] * x[i];
+	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+/*
  * Scale to unit length, in place; false for a zero vector. The norm is summed
  * in double and cannot overflow there.
  */
 static bool
 normalise(float *x, uint32 dim)
 {
-	double		norm = sqrt(pir_kernels->norm2_f32(x, dim));
+	double		norm = sqrt(sum_squares(x, dim));
 
 	if (norm == 0.0)
 		return false;

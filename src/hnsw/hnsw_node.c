@@ -140,8 +140,8 @@ pir_hnsw_lock_list(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, PirLock lock, 
 
 	*buf = pir_pins_get(pins, PIR_TABLE_LIST, pir_hnsw_list_page(head, nid));
 	page = pir_page_lock_pinned(*buf, lock);
-	if (unlikely(nid % head->lists_per_page >= pir_page_special(page)->nslots ||
-				 pir_hnsw_list_at(head, page, nid)->nedges > hnsw->cap))
+	/* a slot that was never used is all zero: an empty list */
+	if (unlikely(pir_hnsw_list_at(head, page, nid)->nedges > hnsw->cap))
 		pir_report_corrupted(hnsw->rel, pir_page_blkno(*buf), "node %u has no valid neighbour list", nid);
 	return page;
 }

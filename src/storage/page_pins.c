@@ -67,9 +67,13 @@ pir_pins_get(PirPins *pins, int table, uint32 logical)
 	}
 
 	buf = pir_table_pin(pins->store, table, logical);
-	(void) pir_page_lock(pins->store->index, buf,
-						 table == PIR_TABLE_CODE ? PIR_PAGE_CODE : PIR_PAGE_LIST, PIR_LOCK_SHARE);
-	pir_page_unlock(buf);
+	if (unlikely(!pins->store->tables[table].checked[logical]))
+	{
+		(void) pir_page_lock(pins->store->index, buf,
+							 table == PIR_TABLE_CODE ? PIR_PAGE_CODE : PIR_PAGE_LIST, PIR_LOCK_SHARE);
+		pir_page_unlock(buf);
+		pins->store->tables[table].checked[logical] = true;
+	}
 	if (pins->n < pins->max)
 		i = pins->n++;
 	else

@@ -39,11 +39,12 @@ typedef struct PirPins
 extern void pir_pins_init(PirPins *pins, PirStore *store);
 
 /*
- * The page, pinned, and checked to be of its table's kind (which a mapped
- * page keeps while the epoch lasts); valid until the next call, which may
- * evict it.
- * Locks: when the page is pinned for the first time, a share lock on it for
- * the check; and as pir_table_pin(). Errors: INDEX_CORRUPTED.
+ * The page, pinned, and checked to be of its table's kind; valid until the
+ * next call, which may evict it. A mapped page keeps its kind while the epoch
+ * lasts, so one check in the life of the store will do: it reads cache lines
+ * at both ends of the page that a search does not need.
+ * Locks: a share lock on the page for the check; and as pir_table_pin().
+ * Errors: INDEX_CORRUPTED.
  */
 extern Buffer pir_pins_get(PirPins *pins, int table, uint32 logical);
 

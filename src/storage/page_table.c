@@ -194,6 +194,7 @@ grow_cache(PirStore *store, PirTableCache *cache, uint32 npages, uint32 ndirs)
 												   pir_size_mul(capacity, sizeof(BlockNumber)));
 			cache->hints = MemoryContextAllocHuge(store->context,
 												  pir_size_mul(capacity, sizeof(Buffer)));
+			cache->checked = MemoryContextAllocHuge(store->context, capacity);
 		}
 		else
 		{
@@ -201,6 +202,7 @@ grow_cache(PirStore *store, PirTableCache *cache, uint32 npages, uint32 ndirs)
 										  pir_size_mul(capacity, sizeof(BlockNumber)));
 			cache->hints = repalloc_huge(cache->hints,
 										 pir_size_mul(capacity, sizeof(Buffer)));
+			cache->checked = repalloc_huge(cache->checked, capacity);
 		}
 		cache->capacity = capacity;
 	}
@@ -309,6 +311,7 @@ sync_table(PirStore *store, int t, const PirTableOnPage *table)
 		{
 			cache->blocks[cache->npages] = entries[cache->npages - first];
 			cache->hints[cache->npages] = InvalidBuffer;
+			cache->checked[cache->npages] = false;
 		}
 		pir_page_release(buf);
 	}
@@ -447,6 +450,7 @@ pir_table_append(PirStore *store, Buffer meta, int t, uint8 kind)
 
 	cache->blocks[logical] = BufferGetBlockNumber(buf);
 	cache->hints[logical] = buf;
+	cache->checked[logical] = true;
 	cache->npages = logical + 1;
 	pir_page_release(buf);
 	pir_page_release(dir);

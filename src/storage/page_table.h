@@ -22,6 +22,7 @@ typedef struct PirTableCache
 	uint32		capacity;
 	BlockNumber *blocks;		/* of each logical page */
 	Buffer	   *hints;			/* where it was last seen; a guess */
+	bool	   *checked;		/* seen to be a page of this table */
 	uint32		ndirs;			/* table pages known */
 	uint32		dirs_capacity;
 	BlockNumber *dirs;			/* their blocks */

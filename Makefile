@@ -44,7 +44,8 @@ OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_
 OBJS_observe = src/observe/obs_check.o src/observe/obs_index.o src/observe/obs_inspect.o
 
 # The host-free part of hnsw: no PostgreSQL header, tested without a server.
-OBJS_hnsw_graph = src/hnsw/hnsw_graph.o src/hnsw/hnsw_graph_order.o src/hnsw/hnsw_graph_select.o
+OBJS_hnsw_graph = src/hnsw/hnsw_graph.o src/hnsw/hnsw_graph_order.o \
+	src/hnsw/hnsw_graph_search.o src/hnsw/hnsw_graph_select.o
 
 OBJS = src/piramid.o \
 	$(OBJS_base) $(OBJS_distance) $(OBJS_quant) $(OBJS_vector_number) $(OBJS_vector) \

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hnsw_graph.c
- *	  Search of a graph in memory, and construction of one in batches.
+ *	  Construction of a graph in memory, in batches.
  *
  * Construction inserts the nodes in a fixed pseudo-random order, batch by
  * batch. A batch has these steps; "any" may be done by any number of workers
@@ -14,19 +14,14 @@
  *	  sort_reverse	 one			  by target
  *	  apply_reverse	 any, by target	  append, or prune the list once
  *
- * A worker needs its own Searcher; all else is the graph and the arrays of
+ * A worker needs its own PirHnswSearcher; all else is the graph and the arrays of
  * Builder, of which every process can lay its own view over shared memory.
  *
  * See README.md section 4 for the reasons.
  *
  *-------------------------------------------------------------------------
  */
-#include <string.h>
-
-#include "hnsw/hnsw_graph.h"
-
-/* Cache lines of an item that are prefetched; the hardware follows the rest. */
-#define PREFETCH_LINES		8
+#include "hnsw/hnsw_graph_internal.h"
 
 /* Entry sample of a growing graph, and how many of it start a search. */
 #define BUILD_SAMPLE		128
@@ -38,12 +33,6 @@
  */
 #define BATCH_FRACTION		50
 #define BATCH_MIN			16
-
-/*
- * Most reverse edges that enter one selection together with the old list; a
- * node that got more in one batch has them selected in several rounds.
- */
-#define REVERSE_CHUNK		256
 
 /* Steps towards the nearest child, before the search for a parent goes at random. */
 #define GREEDY_DESCENTS		8
@@ -61,25 +50,6 @@ typedef struct ReverseEdge
 	uint32_t	source;			/* PIR_EDGE_ANCHOR set if it is source's anchor */
 	float		dist;
 } ReverseEdge;
-
-/*
- * What one running search needs. The pool holds the best nodes seen so far,
- * ascending, as keys (pack_key) whose lowest bit tells whether the node was
- * expanded.
- */
-typedef struct Searcher
-{
-	uint8_t    *epoch;			/* 1: current mark in 'visited' */
-	uint8_t    *visited;		/* n */
-	uint64_t   *pool;			/* max(ef, cap) */
-	uint64_t   *fresh;			/* cap: accepted in one expansion */
-	const void **items;			/* cap */
-	uint32_t   *nodes;			/* cap */
-	float	   *dists;			/* cap */
-	PirHnswCandidate *cands;	/* max(ef, cap + REVERSE_CHUNK) */
-	PirQuantQuery *query;
-	void	   *select_scratch;
-} Searcher;
 
 /* What the members of a team tell each other; in the shared part of scratch. */
 typedef struct TeamState
@@ -100,7 +70,7 @@ typedef struct TeamState
 typedef struct Builder
 {
 	PirHnswGraph *graph;
-	Searcher	searcher;		/* of this process */
+	PirHnswSearcher	searcher;		/* of this process */
 	TeamState  *state;
 
 	/* by node */
@@ -120,46 +90,6 @@ typedef struct Builder
 	uint32_t	nreverse;
 } Builder;
 
-/* ------------------------------------------------------------------------
- *	Keys
- * ------------------------------------------------------------------------
- */
-
-/*
- * Distance, node and a spare bit as one integer that sorts by distance, then
- * node. Finite floats compare like their bits once negative ones are
- * inverted and the others get the top bit.
- */
-static inline uint64_t
-pack_key(float dist, uint32_t node)
-{
-	uint32_t	bits;
-
-	dist += 0.0f;				/* -0 becomes +0 */
-	memcpy(&bits, &dist, sizeof(bits));
-	bits = (bits & UINT32_C(0x80000000)) ? ~bits : bits | UINT32_C(0x80000000);
-	return ((uint64_t) bits << 32) | ((uint64_t) node << 1);
-}
-
-static inline float
-key_dist(uint64_t key)
-{
-	uint32_t	bits = (uint32_t) (key >> 32);
-	float		dist;
-
-	bits = (bits & UINT32_C(0x80000000)) ? bits & ~UINT32_C(0x80000000) : ~bits;
-	memcpy(&dist, &bits, sizeof(dist));
-	return dist;
-}
-
-static inline uint32_t
-key_node(uint64_t key)
-{
-	return ((uint32_t) key) >> 1;
-}
-
-#define KEY_EXPANDED	UINT64_C(1)
-
 /* A well mixed function of 64 bits (splitmix64's finisher). */
 static inline uint64_t
 mix64(uint64_t x)
@@ -169,34 +99,6 @@ mix64(uint64_t x)
 	x ^= x >> 27;
 	x *= UINT64_C(0x94D049BB133111EB);
 	return x ^ (x >> 31);
-}
-
-/* ------------------------------------------------------------------------
- *	Access
- * ------------------------------------------------------------------------
- */
-static inline const uint8_t *
-node_item(const PirHnswGraph *graph, uint32_t node)
-{
-	return graph->items + (size_t) node * graph->item_stride;
-}
-
-static inline uint32_t *
-node_edges(const PirHnswGraph *graph, uint32_t node)
-{
-	return graph->edges + (size_t) node * graph->cap;
-}
-
-static inline void
-prefetch_item(const PirHnswGraph *graph, uint32_t node)
-{
-	const uint8_t *item = node_item(graph, node);
-	size_t		size = graph->item_stride;
-
-	if (size > PREFETCH_LINES * 64)
-		size = PREFETCH_LINES * 64;
-	for (size_t at = 0; at < size; at += 64)
-		__builtin_prefetch(item + at);
 }
 
 /* Size of the batch after 'frozen' nodes: 1, 2, 4, ..., then a fraction. */
@@ -214,41 +116,6 @@ batch_size(uint32_t frozen)
  *	Memory
  * ------------------------------------------------------------------------
  */
-
-/* Take 'size' bytes at *offset of 'base'; base may be NULL to only count. */
-static void *
-carve(uint8_t *base, size_t *offset, size_t size)
-{
-	size_t		at = *offset;
-
-	*offset = at + ((size + 63) & ~(size_t) 63);
-	return base == NULL ? NULL : base + at;
-}
-
-/*
- * Lay a Searcher over 'base'. What depends on ef comes last, so that a block
- * made for a larger ef has the visited marks in the same place.
- */
-static size_t
-layout_searcher(Searcher *s, uint8_t *base, const PirQuant *quant, uint32_t n, int cap, int ef)
-{
-	size_t		offset = 0;
-	int			ncands = cap + REVERSE_CHUNK;
-
-	if (ncands < ef)
-		ncands = ef;
-	s->epoch = carve(base, &offset, 1);
-	s->visited = carve(base, &offset, n);
-	s->fresh = carve(base, &offset, sizeof(*s->fresh) * (size_t) cap);
-	s->items = carve(base, &offset, sizeof(*s->items) * (size_t) cap);
-	s->nodes = carve(base, &offset, sizeof(*s->nodes) * (size_t) cap);
-	s->dists = carve(base, &offset, sizeof(*s->dists) * (size_t) cap);
-	s->query = carve(base, &offset, pir_quant_query_size(quant));
-	s->pool = carve(base, &offset, sizeof(*s->pool) * (size_t) (ef > cap ? ef : cap));
-	s->cands = carve(base, &offset, sizeof(*s->cands) * (size_t) ncands);
-	s->select_scratch = carve(base, &offset, pir_hnsw_select_scratch_size(quant, ncands));
-	return offset;
-}
 
 /* Lay the part of a Builder that a team shares over 'base'. */
 static size_t
@@ -273,9 +140,9 @@ layout_shared(Builder *b, uint8_t *base, uint32_t n, int m)
 size_t
 pir_hnsw_graph_private_size(const PirQuant *quant, uint32_t n, uint16_t m, uint16_t ef)
 {
-	Searcher	s;
+	PirHnswSearcher s;
 
-	return layout_searcher(&s, NULL, quant, n, 2 * m, ef);
+	return pir_hnsw_searcher_layout(&s, NULL, quant, n, 2 * m, ef);
 }
 
 size_t
@@ -293,197 +160,6 @@ pir_hnsw_graph_scratch_size(const PirQuant *quant, uint32_t n, uint16_t m, uint1
 	size_t		order = pir_hnsw_graph_order_scratch_size(n);
 
 	return build > order ? build : order;
-}
-
-/* ------------------------------------------------------------------------
- *	Search
- * ------------------------------------------------------------------------
- */
-
-/* Forget the visited marks. */
-static void
-begin_search(Searcher *s, uint32_t n)
-{
-	if (++*s->epoch == 0)
-	{
-		memset(s->visited, 0, n);
-		*s->epoch = 1;
-	}
-}
-
-/*
- * Merge a few keys, in any order, into a pool of *count keys with room for
- * ef; the farthest fall out. Returns the smallest position that changed.
- */
-static int
-merge_into_pool(uint64_t *pool, int *count, int ef, uint64_t *fresh, int nfresh)
-{
-	int			total = *count + nfresh;
-	int			i,
-				j,
-				at;
-
-	/* insertion sort: nfresh is a few, a list's length at most */
-	for (i = 1; i < nfresh; i++)
-	{
-		uint64_t	key = fresh[i];
-
-		for (j = i; j > 0 && fresh[j - 1] > key; j--)
-			fresh[j] = fresh[j - 1];
-		fresh[j] = key;
-	}
-
-	/* from the back, skipping what does not fit */
-	i = *count - 1;
-	j = nfresh - 1;
-	at = total - 1;
-	while (j >= 0)
-	{
-		uint64_t	key;
-
-		if (i >= 0 && pool[i] > fresh[j])
-			key = pool[i--];
-		else
-			key = fresh[j--];
-		if (at < ef)
-			pool[at] = key;
-		at--;
-	}
-	*count = total < ef ? total : ef;
-	return at + 1;
-}
-
-/*
- * Best-first search from the nodes already in the pool (ascending, *count of
- * them, visited marked). The pool is the result.
- *
- * Nodes that fall out of the pool would never be expanded by the algorithm
- * with two heaps either, as they are farther than the ef-th best; so one
- * sorted array does for both. New nodes are merged once per expansion, which
- * keeps the cost per evaluation small even when ef is large.
- */
-static void
-search_pool(const PirHnswGraph *graph, Searcher *s, const PirQuantQuery *query, int ef, int *count)
-{
-	const uint8_t epoch = *s->epoch;
-	int			next = 0;
-
-	while (next < *count)
-	{
-		const uint32_t *list;
-		uint32_t	node;
-		int			nedges;
-		int			nnodes = 0;
-		int			nfresh = 0;
-		uint64_t	bound;
-
-		if (s->pool[next] & KEY_EXPANDED)
-		{
-			next++;
-			continue;
-		}
-		s->pool[next] |= KEY_EXPANDED;
-		node = key_node(s->pool[next]);
-		list = node_edges(graph, node);
-		nedges = graph->nedges[node];
-		for (int i = 0; i < nedges; i++)
-		{
-			uint32_t	neighbor = PIR_EDGE_NODE(list[i]);
-
-			if (s->visited[neighbor] == epoch)
-				continue;
-			s->visited[neighbor] = epoch;
-			prefetch_item(graph, neighbor);
-			s->items[nnodes] = node_item(graph, neighbor);
-			s->nodes[nnodes++] = neighbor;
-		}
-		next++;
-		if (nnodes == 0)
-			continue;
-
-		/* likely the next to be expanded */
-		if (next < *count)
-			__builtin_prefetch(node_edges(graph, key_node(s->pool[next])));
-
-		pir_quant_distance_many(graph->quant, query, s->items, nnodes, s->dists);
-		bound = *count < ef ? UINT64_MAX : s->pool[ef - 1];
-		for (int i = 0; i < nnodes; i++)
-		{
-			uint64_t	key = pack_key(s->dists[i], s->nodes[i]);
-
-			if (key < bound)
-				s->fresh[nfresh++] = key;
-		}
-		if (nfresh > 0)
-		{
-			int			changed = merge_into_pool(s->pool, count, ef, s->fresh, nfresh);
-
-			if (changed < next)
-				next = changed;
-		}
-	}
-}
-
-/*
- * Keep the best 'max' of the given nodes in 'best', ascending; returns how
- * many there are.
- */
-static int
-best_of_nodes(const PirHnswGraph *graph, Searcher *s, const PirQuantQuery *query,
-			  const uint32_t *nodes, int nnodes, uint64_t *best, int max)
-{
-	int			count = 0;
-
-	for (int done = 0; done < nnodes;)
-	{
-		int			chunk = nnodes - done < graph->cap ? nnodes - done : graph->cap;
-		int			nfresh = 0;
-
-		for (int i = 0; i < chunk; i++)
-			s->items[i] = node_item(graph, nodes[done + i]);
-		pir_quant_distance_many(graph->quant, query, s->items, chunk, s->dists);
-		for (int i = 0; i < chunk; i++)
-		{
-			uint64_t	key = pack_key(s->dists[i], nodes[done + i]);
-
-			if (count < max || key < best[max - 1])
-				s->fresh[nfresh++] = key;
-		}
-		merge_into_pool(best, &count, max, s->fresh, nfresh);
-		done += chunk;
-	}
-	return count;
-}
-
-static void
-pool_to_candidates(const PirHnswGraph *graph, const uint64_t *pool, int count, PirHnswCandidate *out)
-{
-	for (int i = 0; i < count; i++)
-	{
-		out[i].dist = key_dist(pool[i]);
-		out[i].node = key_node(pool[i]);
-		out[i].item = node_item(graph, out[i].node);
-	}
-}
-
-int
-pir_hnsw_graph_search(const PirHnswGraph *graph, const PirQuantQuery *query,
-					  const uint32_t *entries, int nentries, int ef,
-					  PirHnswCandidate *out, void *scratch)
-{
-	Searcher	s;
-	int			count;
-
-	if (graph->n == 0 || ef <= 0)
-		return 0;
-	layout_searcher(&s, scratch, graph->quant, graph->n, graph->cap, ef);
-	begin_search(&s, graph->n);
-	count = best_of_nodes(graph, &s, query, entries, nentries, s.pool, ef);
-	for (int i = 0; i < nentries; i++)
-		s.visited[entries[i]] = *s.epoch;
-	search_pool(graph, &s, query, ef, &count);
-	pool_to_candidates(graph, s.pool, count, out);
-	return count;
 }
 
 /* ------------------------------------------------------------------------
@@ -527,7 +203,7 @@ init_order(Builder *b)
 
 /* Step 1, any worker, batch nodes lo .. hi-1: the best of the entry sample. */
 static void
-find_entries(const Builder *b, Searcher *s, uint32_t lo, uint32_t hi)
+find_entries(const Builder *b, PirHnswSearcher *s, uint32_t lo, uint32_t hi)
 {
 	const PirHnswGraph *graph = b->graph;
 	int			nsample = b->frozen < BUILD_SAMPLE ? (int) b->frozen : BUILD_SAMPLE;
@@ -539,7 +215,7 @@ find_entries(const Builder *b, Searcher *s, uint32_t lo, uint32_t hi)
 		int			count;
 
 		query = pir_quant_prepare_item(graph->quant, node_item(graph, b->order[b->frozen + i]), s->query);
-		count = best_of_nodes(graph, s, query, b->order, nsample, best, BUILD_ENTRIES);
+		count = pir_hnsw_pool_best_of(graph, s, query, b->order, nsample, best, BUILD_ENTRIES);
 		while (count < BUILD_ENTRIES)
 			best[count++] = UINT64_MAX;
 	}
@@ -589,7 +265,7 @@ arrange_batch(Builder *b)
  * else reads or writes the lists of these nodes, and all others only get read.
  */
 static void
-search_batch(const Builder *b, Searcher *s, uint32_t lo, uint32_t hi)
+search_batch(const Builder *b, PirHnswSearcher *s, uint32_t lo, uint32_t hi)
 {
 	const PirHnswGraph *graph = b->graph;
 	int			ef = graph->ef;
@@ -604,7 +280,7 @@ search_batch(const Builder *b, Searcher *s, uint32_t lo, uint32_t hi)
 
 		if (i % POLL_INTERVAL == 0)
 			poll_progress(graph, b->frozen + i);
-		begin_search(s, graph->n);
+		pir_hnsw_searcher_begin(s, graph->n);
 		while (count < BUILD_ENTRIES && count < ef && entries[count] != UINT64_MAX)
 		{
 			s->pool[count] = entries[count];
@@ -612,8 +288,8 @@ search_batch(const Builder *b, Searcher *s, uint32_t lo, uint32_t hi)
 			count++;
 		}
 		query = pir_quant_prepare_item(graph->quant, node_item(graph, node), s->query);
-		search_pool(graph, s, query, ef, &count);
-		pool_to_candidates(graph, s->pool, count, s->cands);
+		pir_hnsw_pool_search(graph, s, query, ef, &count);
+		pir_hnsw_pool_candidates(graph, s->pool, count, s->cands);
 		count = pir_hnsw_select(graph->quant, node_item(graph, node), s->cands, count, graph->m,
 								s->select_scratch);
 		for (int j = 0; j < count; j++)
@@ -644,7 +320,7 @@ static uint32_t
 descend_to_parent(const Builder *b, uint32_t i, uint32_t parent, float *dist)
 {
 	const PirHnswGraph *graph = b->graph;
-	const Searcher *s = &b->searcher;
+	const PirHnswSearcher *s = &b->searcher;
 	uint32_t	node = b->order[b->frozen + i];
 	int			max_anchors = PIR_HNSW_MAX_ANCHORS(graph->cap);
 	PirQuantQuery *query = pir_quant_prepare_item(graph->quant, node_item(graph, node), s->query);
@@ -774,7 +450,7 @@ sort_reverse(Builder *b)
  * into s->dists, and their items into s->items. Returns their number.
  */
 static int
-measure_list(const PirHnswGraph *graph, Searcher *s, uint32_t node)
+measure_list(const PirHnswGraph *graph, PirHnswSearcher *s, uint32_t node)
 {
 	const uint32_t *list = node_edges(graph, node);
 	int			nedges = graph->nedges[node];
@@ -792,11 +468,12 @@ measure_list(const PirHnswGraph *graph, Searcher *s, uint32_t node)
 
 /*
  * Add edges to the list of 'node', selecting among old and new ones if they
- * do not fit. At most REVERSE_CHUNK of them; their sources are not in the
- * list.
+ * do not fit. At most PIR_HNSW_REVERSE_CHUNK of them; their sources are not
+ * in the list.
  */
 static void
-add_edges(const PirHnswGraph *graph, Searcher *s, uint32_t node, const ReverseEdge *edges, int nedges)
+add_edges(const PirHnswGraph *graph, PirHnswSearcher *s, uint32_t node,
+		  const ReverseEdge *edges, int nedges)
 {
 	uint32_t   *list = node_edges(graph, node);
 	int			count = graph->nedges[node];
@@ -834,7 +511,7 @@ add_edges(const PirHnswGraph *graph, Searcher *s, uint32_t node, const ReverseEd
  * two workers): write them into the lists of their targets.
  */
 static void
-apply_reverse(const Builder *b, Searcher *s, uint32_t lo, uint32_t hi)
+apply_reverse(const Builder *b, PirHnswSearcher *s, uint32_t lo, uint32_t hi)
 {
 	const PirHnswGraph *graph = b->graph;
 	uint32_t	done = 0;
@@ -843,7 +520,8 @@ apply_reverse(const Builder *b, Searcher *s, uint32_t lo, uint32_t hi)
 	{
 		uint32_t	end = lo + 1;
 
-		while (end < hi && end - lo < REVERSE_CHUNK && b->reverse[end].target == b->reverse[lo].target)
+		while (end < hi && end - lo < PIR_HNSW_REVERSE_CHUNK &&
+			   b->reverse[end].target == b->reverse[lo].target)
 			end++;
 		add_edges(graph, s, b->reverse[lo].target, b->reverse + lo, (int) (end - lo));
 		lo = end;
@@ -878,7 +556,7 @@ static bool
 adopt(Builder *b, uint32_t host, uint32_t orphan, bool must)
 {
 	const PirHnswGraph *graph = b->graph;
-	Searcher   *s = &b->searcher;
+	PirHnswSearcher *s = &b->searcher;
 	uint32_t   *list = node_edges(graph, host);
 	int			place = -1;
 
@@ -922,7 +600,7 @@ static void
 adopt_orphans(Builder *b)
 {
 	const PirHnswGraph *graph = b->graph;
-	Searcher   *s = &b->searcher;
+	PirHnswSearcher *s = &b->searcher;
 
 	memset(b->counts, 0, sizeof(*b->counts) * (size_t) graph->n);
 	for (uint32_t node = 0; node < graph->n; node++)
@@ -947,7 +625,7 @@ adopt_orphans(Builder *b)
 		nhosts = measure_list(graph, s, node);
 		for (int i = 0; i < nhosts; i++)
 			s->fresh[i] = pack_key(s->dists[i], PIR_EDGE_NODE(list[i]));
-		merge_into_pool(s->pool, &count, nhosts, s->fresh, nhosts);
+		pir_hnsw_pool_merge(s->pool, &count, nhosts, s->fresh, nhosts);
 		for (int i = 0; i < nhosts && b->counts[node] < ENOUGH_IN_LINKS; i++)
 		{
 			uint32_t	host = key_node(s->pool[i]);
@@ -1085,7 +763,8 @@ pir_hnsw_graph_build(PirHnswGraph *graph, void *scratch)
 		return;
 	b.graph = graph;
 	layout_shared(&b, (uint8_t *) scratch +
-				  layout_searcher(&b.searcher, scratch, graph->quant, graph->n, graph->cap, graph->ef),
+				  pir_hnsw_searcher_layout(&b.searcher, scratch, graph->quant, graph->n,
+										   graph->cap, graph->ef),
 				  graph->n, graph->m);
 	build_graph(&b, NULL);
 }
@@ -1098,7 +777,7 @@ pir_hnsw_graph_build_team(PirHnswGraph *graph, void *shared, void *own, const Pi
 	if (graph->n == 0)
 		return;
 	b.graph = graph;
-	layout_searcher(&b.searcher, own, graph->quant, graph->n, graph->cap, graph->ef);
+	pir_hnsw_searcher_layout(&b.searcher, own, graph->quant, graph->n, graph->cap, graph->ef);
 	layout_shared(&b, shared, graph->n, graph->m);
 	build_graph(&b, team);
 }

@@ -139,6 +139,11 @@ asan:
 valgrind: $(UNIT_PROGRAMS)
 	prove --exec 'valgrind -q --error-exitcode=99' $(PROVE_FLAGS) $(UNIT_PROGRAMS)
 
+# make bench BENCH_ARGS='--quick DATASET': against pgvector; test/bench/README.md
+.PHONY: bench bench-kernels bench-quant
+bench:
+	PG_CONFIG='$(PG_CONFIG)' WERROR='$(WERROR)' $(srcdir)/test/bench/run $(BENCH_ARGS)
+
 # make bench-kernels BENCH_ARGS='kernel=dot_u4_s8 n=512': see the head of the file
 BENCH_DIR = build/bench
 BENCH_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) $(WERROR) -I$(srcdir)/src \

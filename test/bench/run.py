@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Measure piramid against pgvector in the same PostgreSQL.
+
+    run.py [--quick] [--sections build,query,...] [--out DIR] DATASET...
+
+Both extensions must be installed in the PostgreSQL of PG_CONFIG (the script
+"run" beside this file sees to that). A cluster of its own is made in a
+temporary directory and removed at the end. For every data set three files
+are written: NAME.md, NAME.json and NAME.svg. README.md says what is measured
+and how to read it.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+
+from cluster import Cluster
+from dataset import Dataset
+from report import write
+from sections import EXTENSIONS, Bench
+
+SECTIONS = ("build", "parallel", "memory", "query", "cache", "insert", "vacuum5", "vacuum50", "churn")
+QUICK = {"rounds": 2, "seconds": 2, "queries": 300, "insert_rows": 400, "ef": [10, 20, 40, 80, 160], "vacuum_ef": [40],
+         "build_timeout": 600}
+USUAL = {"rounds": 3, "seconds": 4, "queries": 0, "insert_rows": 1000, "ef": [10, 20, 40, 80, 160, 320],
+         "vacuum_ef": [40, 160], "build_timeout": 7200}
+
+
+def output(*command):
+    """What a program prints, or nothing if it cannot be run."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def first_match(path, key):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return next((line.split(":", 1)[1].strip() for line in file if line.startswith(key)), "")
+    except OSError:
+        return ""
+
+
+def environment(cluster, options):
+    """Everything a reader needs to know to judge the numbers."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    available = dict(cluster.sql("postgres", "SELECT name, default_version FROM pg_available_extensions;"))
+    for extension in EXTENSIONS.values():
+        if extension not in available:
+            sys.exit("run.py: the extension %s is not installed in this PostgreSQL" % extension)
+    memory = int((first_match("/proc/meminfo", "MemTotal") or "0 kB").split()[0]) / 1048576
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "piramid": "%s, commit %s" % (available["piramid"], options.commit or output(
+            "git", "-C", here, "describe", "--always", "--dirty") or "unknown"),
+        "pgvector": available["vector"],
+        "server": cluster.value("postgres", "SELECT version()"),
+        "machine": "%s, %d cores, %.0f GiB, %s %s" % (
+            first_match("/proc/cpuinfo", "model name") or platform.machine(), os.cpu_count(), memory,
+            platform.system(), platform.release()),
+        "index": "m=%d, ef_construction=%d%s" % (
+            options.m, options.ef_construction,
+            "; piramid: " + options.piramid_options if options.piramid_options else ""),
+        "queries": "the 10 nearest, prepared, %d x %d s for each point, synchronous_commit=%s for inserts" % (
+            options.rounds, options.seconds, options.synchronous_commit),
+    }
+
+
+def shared_buffers(data):
+    """Room for the tables and indexes of both, twice; at most 40 % of memory."""
+    wanted = 6 * len(data.base) * (4 * data.dim + 800)
+    limit = 0.4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return "%dMB" % (max(256 << 20, min(wanted, limit)) // 1048576)
+
+
+def measure(folder, options):
+    data = Dataset(folder)
+    settings = {"shared_buffers": options.shared_buffers or shared_buffers(data), "max_wal_size": "16GB",
+                "checkpoint_timeout": "1h", "autovacuum": "off", "jit": "off", "max_parallel_workers_per_gather": "0",
+                "max_parallel_maintenance_workers": "0"}
+    settings.update(one.split("=", 1) for one in options.set)
+    cluster = Cluster(options.bindir, settings, options.keep)
+    try:
+        result = {"environment": environment(cluster, options), "settings": dict(settings), "data": data.meta,
+                  "options": {key: value for key, value in vars(options).items() if key != "data"},
+                  "rows": [], "curves": [], "sections": [], "notes": []}
+        for name, value in result["environment"].items():
+            print("%s: %s" % (name, value))
+        options.prewarm = cluster.value(
+            "postgres", "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_prewarm'") == "1"
+        bench = Bench(cluster, data, options, result)
+        bench.section("load")
+        stem = os.path.join(options.out, data.name)
+        for section in SECTIONS:
+            # every other section needs the index
+            if section in options.sections or section == "build":
+                try:
+                    bench.section(section)
+                finally:  # what there is, in case a later section fails
+                    names = write(result, stem)
+        print("written: %s" % " ".join(names))
+    finally:
+        cluster.close()
+
+
+def numbers(text):
+    return [int(one) for one in text.split(",")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+", help="directories, as dataset.py describes them")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs; for a look, not for publication")
+    parser.add_argument("--sections", default=",".join(SECTIONS), help="of %s; build is always run" % ",".join(SECTIONS))
+    parser.add_argument("--out", default="build/bench/results", help="where results go (%(default)s)")
+    parser.add_argument("--pg-config", default=os.environ.get("PG_CONFIG", "pg_config"))
+    parser.add_argument("--commit", default="", help="of piramid, if git cannot say it here")
+    parser.add_argument("--ef", type=numbers, help="values of hnsw.ef_search (10,20,40,80,160,320)")
+    parser.add_argument("--clients", type=numbers, default=[1, 2], help="of the query section (1,2)")
+    parser.add_argument("--rounds", type=int, help="runs of each point, of which the median counts (3)")
+    parser.add_argument("--seconds", type=int, help="of each pgbench run (4)")
+    parser.add_argument("--queries", type=int, help="for recall; 0 for all (0)")
+    parser.add_argument("--insert-rows", type=int, help="in each pass (1000)")
+    parser.add_argument("--vacuum-ef", type=numbers, help="ef_search for recall after VACUUM (40,160)")
+    parser.add_argument("--build-rounds", type=int, default=1)
+    parser.add_argument("--build-timeout", type=int, help="seconds (7200)")
+    parser.add_argument("--m", type=int, default=16)
+    parser.add_argument("--ef-construction", type=int, default=64)
+    parser.add_argument("--piramid-options", default="", help="further options of piramid's index: 'bits = 8'")
+    parser.add_argument("--synchronous-commit", default="off", choices=("on", "off"), help="for inserts (off)")
+    parser.add_argument("--shared-buffers", default="", help="in place of what suits the data")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the server")
+    parser.add_argument("--keep", action="store_true", help="leave the cluster's directory")
+    options = parser.parse_args()
+    options.sections = options.sections.split(",")
+    for section in options.sections:
+        if section not in SECTIONS:
+            parser.error("unknown section %s; there are: %s" % (section, ", ".join(SECTIONS)))
+    for name, value in (QUICK if options.quick else USUAL).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    options.insert_rows -= options.insert_rows % 8
+    options.bindir = output(options.pg_config, "--bindir")
+    if not options.bindir:
+        parser.error("%s does not run: set PG_CONFIG" % options.pg_config)
+    os.makedirs(options.out, exist_ok=True)
+    for folder in options.data:
+        measure(folder, options)
+
+
+if __name__ == "__main__":
+    main()

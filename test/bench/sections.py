@@ -1,0 +1,417 @@
+"""What is measured, section by section, always for both extensions in turn."""
+
+import os
+import statistics
+import time
+
+import numpy as np
+
+from dataset import write_copy
+from report import TARGETS, qps_at
+
+EXTENSIONS = {"piramid": "piramid", "pgvector": "vector"}  # name: as CREATE EXTENSION has it
+K = 10
+INDEX = "items_v_idx"
+
+
+def turns(number):
+    """The two, each time the other first."""
+    names = list(EXTENSIONS)
+    return names if number % 2 == 0 else names[::-1]
+
+
+class Bench:
+    """One data set in one cluster: database base_X for each extension X, with
+    the tables items and questions and the index; work_X are copies of it, for
+    sections that write."""
+
+    def __init__(self, cluster, data, options, result):
+        self.cluster = cluster
+        self.data = data
+        self.options = options
+        self.result = result
+        self.query = "ORDER BY v %s (SELECT v FROM questions WHERE id = %%s) LIMIT %d" % (data.operator(), K)
+        self.nqueries = min(options.queries or len(data.queries), len(data.queries))
+        # enough for either to hold its whole graph: the vectors and 1200 bytes a row
+        self.ample = int((64 << 20) + 1.3 * len(data.base) * (4 * data.dim + 1200))
+        self.index_bytes = {}
+
+    # --------------------------------------------------------------------
+    # Keeping results
+    # --------------------------------------------------------------------
+
+    def row(self, section, measure, unit, better, values):
+        """One line of the table; values by extension."""
+        entry = {"section": section, "measure": measure, "unit": unit, "better": better}
+        entry.update(values)
+        self.result["rows"].append(entry)
+        print("  %-10s %-52s %s" % (section, measure, "  ".join(
+            "%s %s" % (name, values[name] if isinstance(values[name], str) else "%.6g" % values[name])
+            for name in EXTENSIONS)), flush=True)
+
+    def note(self, text):
+        if text not in self.result["notes"]:
+            self.result["notes"].append(text)
+
+    def section(self, name):
+        """Run one section; its load and time are recorded, even if it fails."""
+        print("%s: %s" % (self.data.name, name), flush=True)
+        begin, load = time.monotonic(), os.getloadavg()[0]
+        try:
+            getattr(self, "section_" + name)()
+        finally:
+            self.result["sections"].append({"name": name, "load_before": load, "load_after": os.getloadavg()[0],
+                                            "seconds": round(time.monotonic() - begin, 1)})
+
+    # --------------------------------------------------------------------
+    # Tools
+    # --------------------------------------------------------------------
+
+    def settings(self, ef):
+        return ["hnsw.ef_search=%d" % ef, "enable_seqscan=off"]
+
+    def copied(self, name):
+        """A fresh copy of base_X, warm; its name."""
+        work = "work_" + name
+        version = int(self.cluster.value("postgres", "SHOW server_version_num"))
+        strategy = " STRATEGY file_copy" if version >= 150000 else ""
+        for attempt in range(20):  # until the last session of the template has gone
+            try:
+                self.cluster.sql("postgres", "DROP DATABASE IF EXISTS %s;\nCREATE DATABASE %s TEMPLATE base_%s%s;\n"
+                                 % (work, work, name, strategy))
+                break
+            except RuntimeError:
+                if attempt == 19:
+                    raise
+                time.sleep(0.5)
+        self.warm(work)
+        return work
+
+    def warm(self, database):
+        self.cluster.sql(database, """
+            SELECT sum(pg_prewarm(oid::regclass)) FROM pg_class
+            WHERE oid IN (SELECT 'items'::regclass UNION SELECT 'questions'::regclass
+                          UNION SELECT reltoastrelid FROM pg_class WHERE relname = 'items'
+                          UNION SELECT indexrelid FROM pg_index WHERE indrelid = 'items'::regclass)
+              AND relkind IN ('r', 't', 'i');""" if self.options.prewarm else "SELECT count(v) FROM items;")
+
+    def recall(self, database, ef, truth=None):
+        """Share of the exact K nearest that are found, over all queries."""
+        truth = [list(row[:K]) for row in self.data.truth[:self.nqueries]] if truth is None else truth
+        script = "".join("SET %s = %s;\n" % tuple(one.split("=")) for one in self.settings(ef))
+        script += "PREPARE r(int) AS SELECT $1, id FROM items %s;\n" % (self.query % "$1")
+        plan, _ = self.cluster.run(database, script + "EXPLAIN (COSTS OFF) EXECUTE r(0);\n")
+        if not any("Index Scan using " in one[0] and "on items" in one[0] for one in plan):
+            raise RuntimeError("%s does not use the index: %s" % (database, plan))
+        script += "".join("EXECUTE r(%d);\n" % number for number in range(len(truth)))
+        found = [set() for _ in truth]
+        for number, item in self.cluster.sql(database, script):
+            found[int(number)].add(int(item))
+        hits = sum(len(found[number].intersection(right)) for number, right in enumerate(truth))
+        return hits / sum(len(right) for right in truth)
+
+    def survivors_truth(self, dead):
+        """The exact K nearest among the rows that are left, where the data
+        set's list is long enough to tell; queries without are left out."""
+        truth = []
+        for row in self.data.truth[:self.nqueries]:
+            left = [int(one) for one in row if not dead[one]][:K]
+            truth.append(left if len(left) == K else [])
+        return truth
+
+    def create_index(self, name, database, index, workers, memory):
+        """Build; seconds (or a text if it took too long), WAL bytes, notices."""
+        options = ["m=%d" % self.options.m, "ef_construction=%d" % self.options.ef_construction]
+        if name == "piramid" and self.options.piramid_options:
+            options.append(self.options.piramid_options)
+        before = "SET maintenance_work_mem = '%dkB';\nSET max_parallel_maintenance_workers = %d;\n" % (
+            memory // 1024, workers)
+        before += "SET statement_timeout = '%ds';\n" % self.options.build_timeout
+        self.cluster.sql(database, "DROP INDEX IF EXISTS %s;\nCHECKPOINT;\n" % index)
+        start = self.cluster.wal_position()
+        try:
+            seconds, notices = self.cluster.timed(
+                database, "CREATE INDEX %s ON items USING hnsw (v %s) WITH (%s)" % (
+                    index, self.data.opclass(), ", ".join(options)), before)
+        except RuntimeError as error:
+            if "statement timeout" not in str(error):
+                raise
+            return "> %d" % self.options.build_timeout, None, ""
+        return seconds, self.cluster.wal_position() - start, notices
+
+    def size(self, database, index=INDEX):
+        return int(self.cluster.value(database, "SELECT pg_relation_size('%s')" % index))
+
+    # --------------------------------------------------------------------
+    # Loading and building
+    # --------------------------------------------------------------------
+
+    def section_load(self):
+        """The databases with their tables, and the index of every later section,
+        built without workers and with all the memory it can use."""
+        files = {part: os.path.join(self.cluster.folder, part + ".copy") for part in ("base", "queries")}
+        write_copy(files["base"], self.data.base)
+        write_copy(files["queries"], self.data.queries)
+        seconds = {}
+        for name in EXTENSIONS:
+            database = "base_" + name
+            self.cluster.sql("postgres", "CREATE DATABASE %s;\n" % database)
+            self.cluster.sql(database, "CREATE EXTENSION %s;\n" % EXTENSIONS[name])
+            if self.options.prewarm:
+                self.cluster.sql(database, "CREATE EXTENSION pg_prewarm;\n")
+            # questions are kept in line, so that reading one costs little
+            plain = "ALTER TABLE questions ALTER v SET STORAGE PLAIN;\n" if self.data.dim <= 1900 else ""
+            self.cluster.sql(database, "CREATE TABLE items (id int PRIMARY KEY, v vector(%d));\n"
+                             "CREATE TABLE questions (id int PRIMARY KEY, v vector(%d));\n%s"
+                             % (self.data.dim, self.data.dim, plain))
+            seconds[name], _ = self.cluster.timed(
+                database, "COPY items (id, v) FROM '%s' (FORMAT binary)" % files["base"])
+            self.cluster.sql(database, "COPY questions (id, v) FROM '%s' (FORMAT binary);\n"
+                             "VACUUM (ANALYZE) items;\nVACUUM (ANALYZE) questions;\n" % files["queries"])
+        for file in files.values():
+            os.unlink(file)
+        self.row("load", "COPY into the table without the index", "s", "lower", seconds)
+
+    def section_build(self):
+        times = {name: [] for name in EXTENSIONS}
+        wal = {}
+        for number in range(self.options.build_rounds):
+            for name in turns(number):
+                seconds, wal[name], notices = self.create_index(name, "base_" + name, INDEX, 0, self.ample)
+                if isinstance(seconds, str):
+                    raise RuntimeError("%s needs %s s for the index; --build-timeout allows more" % (name, seconds))
+                if "no longer fits" in notices:
+                    self.note("%s: the graph did not fit into the ample memory: %s" % (name, notices.strip()))
+                times[name].append(seconds)
+        for name in EXTENSIONS:
+            self.index_bytes[name] = self.size("base_" + name)
+            self.warm("base_" + name)
+        self.row("build", "index size", "bytes", "lower", dict(self.index_bytes))
+        self.row("build", "no workers, ample memory", "s", "lower",
+                 {name: statistics.median(times[name]) for name in EXTENSIONS})
+        self.row("build", "WAL", "bytes", "lower", wal)
+
+    def other_builds(self, section, measure, workers, memory):
+        times = {name: [] for name in EXTENSIONS}
+        for number in range(self.options.build_rounds):
+            for name in turns(number):
+                seconds, _, _ = self.create_index(name, "base_" + name, "items_other", workers, memory)
+                times[name].append(seconds)
+                self.cluster.sql("base_" + name, "DROP INDEX IF EXISTS items_other;\n")
+        self.row(section, measure, "s", "lower", {
+            name: next((one for one in times[name] if isinstance(one, str)), None) or statistics.median(times[name])
+            for name in EXTENSIONS})
+
+    def section_parallel(self):
+        self.other_builds("parallel", "2 workers, ample memory", 2, self.ample)
+
+    def section_memory(self):
+        tenth = max(self.index_bytes["pgvector"] // 10, 1 << 20)
+        for workers in (0, 2):
+            self.other_builds("memory", "%s workers, memory of %.1f MiB" % (workers or "no", tenth / 1048576),
+                              workers, tenth)
+
+    # --------------------------------------------------------------------
+    # Queries
+    # --------------------------------------------------------------------
+
+    def curves(self, section, efs, clients_list):
+        recalls = {}
+        for ef in efs:
+            for name in EXTENSIONS:
+                recalls[name, ef] = self.recall("base_" + name, ef)
+        script = "\\set i random(0, %d)\nSELECT id FROM items %s;\n" % (len(self.data.queries) - 1, self.query % ":i")
+        for clients in clients_list:
+            runs = {key: [] for key in recalls}
+            for number in range(self.options.rounds):
+                for ef in efs:
+                    for name in turns(number):
+                        qps, _ = self.cluster.pgbench("base_" + name, script, clients, seconds=self.options.seconds,
+                                                      settings=self.settings(ef))
+                        runs[name, ef].append(qps)
+            points = {name: [] for name in EXTENSIONS}
+            for (name, ef), qps in runs.items():
+                points[name].append((recalls[name, ef], statistics.median(qps)))
+                self.result["curves"].append({"section": section, "extension": name, "clients": clients, "ef_search": ef,
+                                              "recall": recalls[name, ef], "qps": statistics.median(qps), "runs": qps})
+            what = "%d client%s" % (clients, "s" * (clients > 1))
+            for ef in efs:
+                if clients == clients_list[0]:
+                    self.row(section, "recall@%d at ef_search=%d" % (K, ef), "recall", "higher",
+                             {name: recalls[name, ef] for name in EXTENSIONS})
+                self.row(section, "ef_search=%d, %s" % (ef, what), "queries/s", "higher",
+                         {name: statistics.median(runs[name, ef]) for name in EXTENSIONS})
+            for target in TARGETS:
+                values = {name: qps_at(points[name], target) for name in EXTENSIONS}
+                if None not in values.values():
+                    self.row(section, "**at recall %.2f**, %s" % (target, what), "queries/s", "higher", values)
+
+    def section_query(self):
+        for name in EXTENSIONS:
+            self.warm("base_" + name)
+        self.curves("query", self.options.ef, self.options.clients)
+
+    def section_cache(self):
+        """The same with a cache that holds a third of pgvector's index."""
+        usual = self.cluster.settings["shared_buffers"]
+        small = max(self.index_bytes["pgvector"] // 3 // 1024, 1024)
+        self.cluster.restart(shared_buffers="%dkB" % small)
+        self.note("Section cache: shared_buffers = %d kB; the operating system's cache still holds the files." % small)
+        self.curves("cache", self.options.ef, self.options.clients[:1])
+        self.cluster.restart(shared_buffers=usual)
+        for name in EXTENSIONS:
+            self.warm("base_" + name)
+
+    # --------------------------------------------------------------------
+    # Writing
+    # --------------------------------------------------------------------
+
+    def section_insert(self):
+        """Rows like those that are there: rows of base, moved by noise. In each
+        round: a checkpoint, then 1 client twice, then 8 clients; the same with
+        a table that has no vector index, for what the table itself costs."""
+        rows, rounds = self.options.insert_rows, self.options.rounds
+        random = np.random.default_rng(3)
+        total = rows * (3 * rounds + 1)
+        chosen = np.asarray(self.data.base[np.sort(random.integers(0, len(self.data.base), total))], np.float32)
+        noise = random.standard_normal(chosen.shape, dtype=np.float32) * (0.3 * chosen.std(axis=0))
+        file = os.path.join(self.cluster.folder, "stage.copy")
+        write_copy(file, random.permutation(chosen + noise))
+        databases = {}
+        for name in EXTENSIONS:
+            databases[name] = self.copied(name)
+            self.cluster.sql(databases[name], "CREATE TABLE stage (id int PRIMARY KEY, v vector(%d));\n"
+                             "COPY stage (id, v) FROM '%s' (FORMAT binary);\nVACUUM (ANALYZE) stage;\n"
+                             "CREATE TABLE plain (id int PRIMARY KEY, v vector(%d));\n" % (self.data.dim, file, self.data.dim))
+            self.cluster.sql(databases[name], "SELECT sum(length(v::text)) FROM stage;\n")
+        os.unlink(file)
+        seen = {}
+
+        def insert(name, table, first, clients, what):
+            each = rows // clients
+            script = "\\set n :n + 1\n\\set i %d + :client_id * %d + :n\n" % (first - 1, each)
+            script += "INSERT INTO %s SELECT %d + id, v FROM stage WHERE id = :i;\n" % (table, 1000000000)
+            start = self.cluster.wal_position()
+            rate, times = self.cluster.pgbench(databases[name], script, clients, transactions=each, latencies=True,
+                                               variables={"n": 0},
+                                               settings=["synchronous_commit=%s" % self.options.synchronous_commit])
+            wal = (self.cluster.wal_position() - start) / (each * clients)
+            seen.setdefault((name, table, what), []).append((wal, rate, times))
+
+        for number in range(rounds):
+            for name in turns(number):
+                for table in ("plain", "items"):
+                    self.cluster.sql(databases[name], "CHECKPOINT;\n")
+                    for step, (what, clients) in enumerate((("checkpoint", 1), ("later", 1), ("8", 8))):
+                        insert(name, table, (3 * number + step) * rows, clients, what)
+        self.cluster.reload(full_page_writes="off")
+        for name in EXTENSIONS:
+            for table in ("plain", "items"):
+                insert(name, table, 3 * rounds * rows, 1, "no images")
+        self.cluster.reload(full_page_writes="on")
+
+        def median(name, table, what, field):
+            return statistics.median(one[field] for one in seen[name, table, what])
+
+        def both(function):
+            return {name: function(name) for name in EXTENSIONS}
+
+        for what, words in (("checkpoint", "from a checkpoint on"), ("later", "later"),
+                            ("no images", "without page images")):
+            self.row("insert", "WAL per row beyond the table's, %s" % words, "bytes", "lower",
+                     both(lambda name, what=what: median(name, "items", what, 0) - median(name, "plain", what, 0)))
+        for what, words in (("later", "1 client"), ("8", "8 clients")):
+            self.row("insert", words, "rows/s", "higher",
+                     both(lambda name, what=what: median(name, "items", what, 1)))
+            for share in (50, 99):
+                self.row("insert", "latency p%d, %s" % (share, words), "ms", "lower", both(
+                    lambda name, what=what, share=share: float(np.percentile(
+                        np.concatenate([one[2] for one in seen[name, "items", what]]), share))))
+        self.row("insert", "1 client, table without the index", "rows/s", "higher",
+                 both(lambda name: median(name, "plain", "later", 1)))
+
+    def delete(self, database, numbers):
+        script = "CREATE TEMPORARY TABLE dead (id int);\nCOPY dead FROM STDIN;\n%s\n\\.\nANALYZE dead;\n" % (
+            "\n".join(str(one) for one in numbers))
+        self.cluster.sql(database, script + "DELETE FROM items USING dead WHERE items.id = dead.id;\n")
+
+    def vacuum(self, database):
+        """Seconds and WAL bytes of a VACUUM without workers."""
+        start = self.cluster.wal_position()
+        seconds, _ = self.cluster.timed(
+            database, "VACUUM (INDEX_CLEANUP ON, PARALLEL 0) items",
+            "SET maintenance_work_mem = '%dkB';\n" % (self.ample // 1024))
+        return seconds, self.cluster.wal_position() - start
+
+    def vacuum_after(self, section, share, rebuild):
+        dead = np.zeros(len(self.data.base), bool)
+        dead[np.random.default_rng(11).permutation(len(dead))[:int(share * len(dead))]] = True
+        truth = self.survivors_truth(dead)
+        left = sum(1 for one in truth if one)
+        if left < len(truth):
+            self.note("Section %s: recall over the %d queries whose neighbours are known." % (section, left))
+        seen = {name: {} for name in EXTENSIONS}
+        for name in EXTENSIONS:
+            mine = seen[name]
+            database = self.copied(name)
+            self.delete(database, np.flatnonzero(dead))
+            mine["s"], mine["wal"] = self.vacuum(database)
+            for ef in self.options.vacuum_ef:
+                mine["recall", ef] = self.recall(database, ef, truth)
+            if rebuild:
+                mine["rebuild"], _ = self.cluster.timed(
+                    database, "REINDEX INDEX %s" % INDEX,
+                    "SET maintenance_work_mem = '%dkB';\nSET max_parallel_maintenance_workers = 0;\n"
+                    % (self.ample // 1024))
+                for ef in self.options.vacuum_ef:
+                    mine["fresh", ef] = self.recall(database, ef, truth)
+
+        def both(key):
+            return {name: seen[name][key] for name in EXTENSIONS}
+
+        percent = "%g %%" % (100 * share)
+        self.row(section, "VACUUM after %s deleted" % percent, "s", "lower", both("s"))
+        self.row(section, "WAL of it", "bytes", "lower", both("wal"))
+        for ef in self.options.vacuum_ef:
+            self.row(section, "recall@%d afterwards, ef_search=%d" % (K, ef), "recall", "higher", both(("recall", ef)))
+            if rebuild:
+                self.row(section, "the same of a fresh index", "recall", "higher", both(("fresh", ef)))
+        if rebuild:
+            self.row(section, "REINDEX of the rest", "s", "lower", both("rebuild"))
+
+    def section_vacuum5(self):
+        self.vacuum_after("vacuum5", 0.05, False)
+
+    def section_vacuum50(self):
+        self.vacuum_after("vacuum50", 0.50, True)
+
+    def section_churn(self):
+        """Three times: 10 % of the rows go, VACUUM, the same rows come back.
+        The set of rows, and so the truth, is what it was."""
+        order = np.random.default_rng(13).permutation(len(self.data.base))
+        tenth = len(order) // 10
+        seen = {name: {"s": 0.0, "insert": 0.0} for name in EXTENSIONS}
+        for name in EXTENSIONS:
+            mine = seen[name]
+            database = self.copied(name)
+            for cycle in range(3):
+                numbers = order[cycle * tenth:(cycle + 1) * tenth]
+                self.cluster.sql(database, "DROP TABLE IF EXISTS gone;\nCREATE TABLE gone AS SELECT * FROM items WHERE id IN (%s);\n"
+                                 % ",".join(str(one) for one in numbers))
+                self.delete(database, numbers)
+                mine["s"] += self.vacuum(database)[0]
+                mine["insert"] += self.cluster.timed(database, "INSERT INTO items SELECT * FROM gone")[0]
+            mine["bytes"] = self.size(database)
+            for ef in self.options.vacuum_ef:
+                mine["recall", ef] = self.recall(database, ef)
+                mine["before", ef] = self.recall("base_" + name, ef)
+
+        def both(key):
+            return {name: seen[name][key] for name in EXTENSIONS}
+
+        for ef in self.options.vacuum_ef:
+            self.row("churn", "recall@%d before, ef_search=%d" % (K, ef), "recall", "higher", both(("before", ef)))
+            self.row("churn", "recall@%d after 30 %% changed" % K, "recall", "higher", both(("recall", ef)))
+        self.row("churn", "index size after", "bytes", "lower", both("bytes"))
+        self.row("churn", "three times VACUUM of 10 %", "s", "lower", both("s"))
+        self.row("churn", "three times INSERT ... SELECT of 10 %", "s", "lower", both("insert"))

@@ -41,6 +41,9 @@ pir_rerank_fetch(PirRerank *rerank, ItemPointer tid, Snapshot snapshot, Datum *v
 	MemoryContext old;
 
 	MemoryContextReset(rerank->context);
+	/* the server would extend the table by a page */
+	if (unlikely(ItemPointerGetBlockNumberNoCheck(tid) == InvalidBlockNumber))
+		return false;
 	if (!table_index_fetch_tuple(rerank->fetch, &copy, snapshot, rerank->slot,
 								 &call_again, &all_dead))
 		return false;

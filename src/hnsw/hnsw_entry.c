@@ -23,6 +23,17 @@ pir_hnsw_entry_stride(const PirMetaHeadOnPage *head, bool *has_items)
 	return *has_items ? TYPEALIGN(4, sizeof(uint32) + head->item_size) : sizeof(uint32);
 }
 
+/* Pages of the chain are numbered, so that a chain cannot lead back into itself. */
+static inline void
+check_number(PirHnswIndex *hnsw, Buffer buf, uint32 number)
+{
+	uint32		found = pir_page_special(pir_page_of(buf))->logical;
+
+	if (unlikely(found != number))
+		pir_report_corrupted(hnsw->rel, pir_page_blkno(buf), "entry page has number %u instead of %u",
+							 found, number);
+}
+
 void
 pir_hnsw_entry_begin(PirHnswEntryScan *scan, PirHnswIndex *hnsw)
 {
@@ -30,6 +41,7 @@ pir_hnsw_entry_begin(PirHnswEntryScan *scan, PirHnswIndex *hnsw)
 	scan->next = hnsw->meta.entry;
 	scan->buf = InvalidBuffer;
 	scan->page = NULL;
+	scan->npages = 0;
 	scan->stride = pir_hnsw_entry_stride(&hnsw->meta.head, &scan->has_items);
 }
 
@@ -46,6 +58,7 @@ pir_hnsw_entry_page(PirHnswEntryScan *scan, int *nslots)
 
 	scan->buf = pir_page_read(scan->hnsw->rel, scan->next, PIR_PAGE_ENTRY, PIR_LOCK_SHARE);
 	scan->page = pir_page_of(scan->buf);
+	check_number(scan->hnsw, scan->buf, scan->npages++);
 	*nslots = pir_page_special(scan->page)->nslots;
 	if (*nslots * scan->stride > PIR_PAGE_CAPACITY)
 		pir_report_corrupted(scan->hnsw->rel, scan->next, "entry page has %d entries of %zu bytes",
@@ -76,6 +89,7 @@ pir_hnsw_put_entry(PirHnswIndex *hnsw, Buffer metabuf, uint32 slot, uint32 nid, 
 		if (prev != InvalidBuffer)
 			pir_page_release(prev);
 		prev = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_EXCLUSIVE);
+		check_number(hnsw, prev, i);
 		blkno = pir_page_special(pir_page_of(prev))->next;
 	}
 
@@ -93,6 +107,7 @@ pir_hnsw_put_entry(PirHnswIndex *hnsw, Buffer metabuf, uint32 slot, uint32 nid, 
 	else
 	{
 		buf = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_EXCLUSIVE);
+		check_number(hnsw, buf, slot / per_page);
 		page = pir_wal_page(&wal, buf);
 	}
 
@@ -186,10 +201,12 @@ pir_hnsw_truncate_entries(PirHnswIndex *hnsw, uint32 keep)
 		for (uint32 i = 0; i < last; i++)
 		{
 			buf = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_SHARE);
+			check_number(hnsw, buf, i);
 			blkno = pir_page_special(pir_page_of(buf))->next;
 			pir_page_release(buf);
 		}
 		buf = pir_page_read(hnsw->rel, blkno, PIR_PAGE_ENTRY, PIR_LOCK_EXCLUSIVE);
+		check_number(hnsw, buf, last);
 		pir_wal_begin(&wal, hnsw->rel);
 		meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
 		page = pir_wal_page(&wal, buf);

@@ -80,6 +80,10 @@ choose_slot(PirHnswIndex *hnsw, Buffer metabuf, bool with_list)
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("index \"%s\" cannot have more than %u nodes",
 							RelationGetRelationName(hnsw->rel), PIR_NID_NONE - 1)));
+		/* those before it have their pages */
+		if (meta->head.tables[PIR_TABLE_CODE].npages < pir_hnsw_code_page(head, nid) ||
+			(with_list && meta->head.tables[PIR_TABLE_LIST].npages < pir_hnsw_list_page(head, nid)))
+			pir_report_corrupted(hnsw->rel, PIR_META_BLKNO, "there are no pages for %u nodes", nid);
 		while (meta->head.tables[PIR_TABLE_CODE].npages <
 			   pir_hnsw_code_page(head, nid) + head->pages_per_node)
 			pir_table_append(hnsw->store, metabuf, PIR_TABLE_CODE, PIR_PAGE_CODE);
@@ -112,6 +116,9 @@ take_slot(PirHnswIndex *hnsw, PirHnswMetaOnPage *meta, Page page, uint32 nid, Bl
 	}
 	else
 	{
+		if (node->state != PIR_NODE_UNUSED)
+			pir_report_corrupted(hnsw->rel, blkno, "node %u was never used but has state %u",
+								 nid, node->state);
 		meta->nnodes = nid + 1;
 		pir_page_special(page)->nslots = Max(pir_page_special(page)->nslots, slot + 1);
 		pir_page_set_used(page, Min((Size) pir_page_special(page)->nslots * head->node_size,
@@ -202,7 +209,7 @@ append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, const void *item, It
 	const PirMetaHeadOnPage *head = &hnsw->meta.head;
 	void	   *scratch = palloc(head->item_size);
 
-	for (;;)
+	for (int attempts = 0;; attempts++)
 	{
 		Buffer		metabuf;
 		Buffer		owner_buf;
@@ -233,6 +240,9 @@ append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, const void *item, It
 			pir_page_unlock(owner_buf);
 			return true;
 		}
+		if (attempts > PIR_HNSW_CHAIN_ATTEMPTS)
+			pir_report_corrupted(hnsw->rel, pir_page_blkno(owner_buf),
+								 "node %u leads to no duplicates of its own", owner);
 		first = node->link;
 		pir_page_unlock(owner_buf);
 

@@ -72,16 +72,31 @@ pir_hnsw_value_info(const PirHnswMetaOnPage *meta, PirValueInfo *info)
 	info->seed = meta->head.seed;
 }
 
+/*
+ * Copy the meta page. What loops and allocations depend on is checked: the
+ * state, and that there are pages for all nodes.
+ */
+static void
+read_meta(Relation index, PirHnswMetaOnPage *meta)
+{
+	Buffer		buf = pir_meta_read(index, PIR_KIND_HNSW, PIR_LOCK_SHARE);
+
+	memcpy(meta, pir_page_content(pir_page_of(buf)), sizeof(PirHnswMetaOnPage));
+	pir_page_release(buf);
+	if (meta->state != PIR_HNSW_FLAT && meta->state != PIR_HNSW_GRAPH)
+		pir_report_corrupted(index, PIR_META_BLKNO, "state is %u", meta->state);
+	if (meta->nnodes > (uint64) (meta->head.tables[PIR_TABLE_CODE].npages / meta->head.pages_per_node) *
+		meta->head.nodes_per_page)
+		pir_report_corrupted(index, PIR_META_BLKNO, "there are no pages for %u nodes", meta->nnodes);
+}
+
 void
 pir_hnsw_open(PirHnswIndex *hnsw, Relation index)
 {
 	hnsw->rel = index;
 	do
 	{
-		Buffer		buf = pir_meta_read(index, PIR_KIND_HNSW, PIR_LOCK_SHARE);
-
-		memcpy(&hnsw->meta, pir_page_content(pir_page_of(buf)), sizeof(PirHnswMetaOnPage));
-		pir_page_release(buf);
+		read_meta(index, &hnsw->meta);
 		hnsw->store = pir_store_open(index, &hnsw->meta.head);
 	} while (hnsw->store == NULL);
 
@@ -112,10 +127,7 @@ pir_hnsw_close(PirHnswIndex *hnsw)
 void
 pir_hnsw_refresh(PirHnswIndex *hnsw)
 {
-	Buffer		buf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_SHARE);
-
-	memcpy(&hnsw->meta, pir_page_content(pir_page_of(buf)), sizeof(PirHnswMetaOnPage));
-	pir_page_release(buf);
+	read_meta(hnsw->rel, &hnsw->meta);
 	(void) pir_store_sync(hnsw->store, &hnsw->meta.head);
 }
 
@@ -235,6 +247,7 @@ pir_hnsw_read_tids(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, uint32 first
 				   ItemPointerData **tids, int *ntids, int *capacity)
 {
 	int			start = *ntids;
+	int			attempts = 0;
 
 	/*
 	 * VACUUM unlinks and frees empty TIDS nodes from the head of the chain,
@@ -248,6 +261,8 @@ pir_hnsw_read_tids(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, uint32 first
 		PirHnswNodeOnPage *node;
 
 		CHECK_FOR_INTERRUPTS();
+		if (++attempts > PIR_HNSW_CHAIN_ATTEMPTS)
+			pir_report_corrupted(hnsw->rel, PIR_META_BLKNO, "node %u leads to no duplicates of its own", owner);
 		*ntids = start;
 		page = pir_hnsw_lock_node(hnsw, pins, owner, PIR_LOCK_SHARE, &buf);
 		node = pir_hnsw_node_at(&hnsw->meta.head, page, owner);

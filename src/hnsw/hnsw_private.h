@@ -36,6 +36,12 @@
 #define PIR_HNSW_ENTRY_BEST		4
 
 /*
+ * How often a chain of duplicates may change while it is read: each time,
+ * VACUUM or an insert has got between two page accesses. More is corruption.
+ */
+#define PIR_HNSW_CHAIN_ATTEMPTS	1000
+
+/*
  * An open index: what the meta page said when it was opened, and this
  * backend's cache. Valid until pir_hnsw_close().
  */
@@ -132,6 +138,7 @@ typedef struct PirHnswEntryScan
 	BlockNumber next;
 	Buffer		buf;			/* locked page, or InvalidBuffer */
 	Page		page;
+	uint32		npages;			/* read so far */
 	Size		stride;			/* bytes of an entry slot */
 	bool		has_items;
 } PirHnswEntryScan;

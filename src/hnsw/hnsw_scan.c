@@ -196,6 +196,14 @@ estimates_exact(const HnswScan *so)
 	return pir_quant_is_exact(so->hnsw.quant) && !so->hnsw.value.sketch;
 }
 
+/* The server would take this block number for a wish to extend the table. */
+static inline void
+check_tid(HnswScan *so, uint32 nid, const ItemPointerData *tid)
+{
+	if (unlikely(ItemPointerGetBlockNumberNoCheck(tid) == InvalidBlockNumber))
+		pir_report_corrupted(so->hnsw.rel, PIR_META_BLKNO, "node %u leads to no heap row", nid);
+}
+
 /*
  * Make the search's best nodes the queue of candidates.
  *
@@ -245,11 +253,13 @@ queue_best(HnswScan *so)
 		}
 		if (ItemPointerIsValid(&found->tid))
 		{
+			check_tid(so, found->nid, &found->tid);
 			so->queue[so->nqueue].bound = bound;
 			so->queue[so->nqueue++].tid = found->tid;
 		}
 		for (int j = 0; j < ntids; j++)
 		{
+			check_tid(so, found->nid, &tids[j]);
 			so->queue[so->nqueue].bound = bound;
 			so->queue[so->nqueue++].tid = tids[j];
 		}

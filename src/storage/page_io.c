@@ -11,6 +11,7 @@
 #include "access/relation.h"
 #include "base/pir_compat.h"
 #include "base/pir_error.h"
+#include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/page_io.h"
@@ -21,11 +22,24 @@ pir_page_pin(Relation index, BlockNumber blkno)
 	return ReadBuffer(index, blkno);
 }
 
+/*
+ * A broken link may lead to a page that we hold locked. Waiting for ourselves
+ * could not even be interrupted.
+ */
+static inline void
+check_not_locked(Relation index, Buffer buf)
+{
+	if (!BufferIsLocal(buf) &&
+		unlikely(LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor(buf - 1)))))
+		pir_report_corrupted(index, BufferGetBlockNumber(buf), "a link leads to a page in use for something else");
+}
+
 Page
 pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock)
 {
 	Page		page;
 
+	check_not_locked(index, buf);
 	LockBuffer(buf, lock == PIR_LOCK_SHARE ? BUFFER_LOCK_SHARE : BUFFER_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buf);
 	pir_page_check(index, BufferGetBlockNumber(buf), page, kinds);
@@ -54,9 +68,14 @@ pir_page_read(Relation index, BlockNumber blkno, int kinds, PirLock lock)
 {
 	Buffer		buf;
 
-	/* beyond the end, ReadBuffer's message would not tell what is wrong */
+	/*
+	 * ReadBuffer would take InvalidBlockNumber for a wish to extend the file,
+	 * and beyond the end its message would not tell what is wrong.
+	 */
 	if (unlikely(blkno == InvalidBlockNumber))
 		pir_report_corrupted(index, PIR_META_BLKNO, "a link leads to no block");
+	if (blkno != PIR_META_BLKNO && unlikely(blkno >= pir_page_count(index)))
+		pir_report_corrupted(index, PIR_META_BLKNO, "a link leads to block %u, beyond the end", blkno);
 	buf = ReadBuffer(index, blkno);
 	(void) pir_page_lock(index, buf, kinds, lock);
 	return buf;
@@ -214,7 +233,14 @@ pir_page_new(Relation index, ForkNumber fork, BlockNumber blkno)
 	 * between extending it and the record that would have linked the page.
 	 */
 	if (blkno < RelationGetNumberOfBlocksInFork(index, fork))
-		return ReadBufferExtended(index, fork, blkno, RBM_ZERO_AND_LOCK, NULL);
+	{
+		/* what it holds, or whether it can be read, does not matter */
+		buf = ReadBufferExtended(index, fork, blkno, RBM_ZERO_ON_ERROR, NULL);
+		check_not_locked(index, buf);
+		LockBuffer(buf, BUFFER_LOCK_EXCLUSIVE);
+		memset(BufferGetPage(buf), 0, BLCKSZ);
+		return buf;
+	}
 
 	buf = ReadBufferExtended(index, fork, P_NEW, RBM_ZERO_AND_LOCK, NULL);
 	if (BufferGetBlockNumber(buf) != blkno)

@@ -242,6 +242,8 @@ read_dir(PirStore *store, BlockNumber blkno)
 
 	if (blkno == InvalidBlockNumber)
 		pir_report_corrupted(store->index, PIR_META_BLKNO, "a page table ends too early");
+	if (blkno >= pir_page_count(store->index))
+		pir_report_corrupted(store->index, PIR_META_BLKNO, "a page table goes on at block %u, beyond the end", blkno);
 	buf = pir_page_pin(store->index, blkno);
 	if (likely(pir_page_lock_if(store->index, buf, PIR_PAGE_TABLE, PIR_LOCK_SHARE, &page)))
 		return buf;
@@ -258,9 +260,14 @@ sync_table(PirStore *store, int t, const PirTableOnPage *table)
 	PirTableCache *cache = &store->tables[t];
 	uint32		npages = table->npages;
 	uint32		ndirs = npages / PIR_TABLE_FANOUT + (npages % PIR_TABLE_FANOUT != 0);
+	BlockNumber file_blocks;
 
 	if (npages <= cache->npages)
 		return true;
+	file_blocks = pir_page_count(store->index);
+	if (npages >= file_blocks)
+		pir_report_corrupted(store->index, PIR_META_BLKNO, "page table %d has %u pages in a file of %u blocks",
+							 t, npages, file_blocks);
 
 	grow_cache(store, cache, npages, ndirs);
 	while (cache->npages < npages)
@@ -309,7 +316,12 @@ sync_table(PirStore *store, int t, const PirTableOnPage *table)
 		entries = (const BlockNumber *) pir_page_content(page);
 		for (; cache->npages < end; cache->npages++)
 		{
-			cache->blocks[cache->npages] = entries[cache->npages - first];
+			BlockNumber entry = entries[cache->npages - first];
+
+			if (unlikely(entry >= file_blocks))
+				pir_report_corrupted(store->index, blkno, "page %u of page table %d is block %u of %u",
+									 cache->npages, t, entry, file_blocks);
+			cache->blocks[cache->npages] = entry;
 			cache->hints[cache->npages] = InvalidBuffer;
 			cache->checked[cache->npages] = false;
 		}

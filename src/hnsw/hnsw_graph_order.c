@@ -12,20 +12,26 @@
 
 #include "hnsw/hnsw_graph.h"
 
-/* Links of a node to the growing page are counted up to this. */
-#define MAX_SCORE		255
+/* Scores are counted up to this. */
+#define MAX_SCORE		1023
 
 /* Score of a node that has its place. */
 #define PLACED			UINT16_C(0xFFFF)
 
 #define NO_NODE			UINT32_MAX
 
+/* Entry nodes: 256 to 1024, fewer if they take more bytes than this, but 64 */
+#define ENTRY_MIN		256
+#define ENTRY_MAX		1024
+#define ENTRY_BYTES		((size_t) 256 * 1024)
+#define ENTRY_FEW		64
+
 /* Pages between two calls of the poll callback. */
 #define POLL_PAGES		64
 
 /*
- * Unplaced nodes with links to the growing page, in one doubly linked ring
- * per score: head[s] is the first of those with score s, or NO_NODE.
+ * Unplaced nodes with ties to the growing page, in one doubly linked ring per
+ * score: head[s] is the first of those with score s, or NO_NODE.
  */
 typedef struct Placement
 {
@@ -110,9 +116,24 @@ links_to(const PirHnswGraph *graph, uint32_t from, uint32_t to)
 	return false;
 }
 
+/* One more tie of 'node' to the page, or several. */
+static inline void
+add_score(Placement *p, uint32_t node, int gain)
+{
+	int			score = p->score[node];
+
+	if (score == PLACED || score == MAX_SCORE)
+		return;
+	if (score != 0)
+		ring_remove(p, node);
+	p->score[node] = (uint16_t) (score + gain < MAX_SCORE ? score + gain : MAX_SCORE);
+	ring_append(p, node);
+}
+
 /*
- * Put 'node' on the page: each unplaced neighbour gains a point for the link
- * to it, and one if it links back.
+ * Put 'node' on the page. Unplaced nodes gain a point for each link between
+ * them and it, and for each node that links to both (among those that 'node'
+ * links to itself: there are no lists of in-links here, and most are mutual).
  */
 static void
 place(Placement *p, uint32_t node)
@@ -126,20 +147,20 @@ place(Placement *p, uint32_t node)
 	for (int i = 0; i < graph->nedges[node]; i++)
 	{
 		uint32_t	neighbor = PIR_EDGE_NODE(list[i]);
-		int			gain;
+		const uint32_t *others = graph->edges + (size_t) neighbor * graph->cap;
 
-		if (p->score[neighbor] == PLACED || p->score[neighbor] == MAX_SCORE)
+		if (!links_to(graph, neighbor, node))
+		{
+			add_score(p, neighbor, 1);
 			continue;
-		gain = links_to(graph, neighbor, node) ? 2 : 1;
-		if (p->score[neighbor] != 0)
-			ring_remove(p, neighbor);
-		p->score[neighbor] = (uint16_t) (p->score[neighbor] + gain < MAX_SCORE ?
-										 p->score[neighbor] + gain : MAX_SCORE);
-		ring_append(p, neighbor);
+		}
+		add_score(p, neighbor, 2);
+		for (int j = 0; j < graph->nedges[neighbor]; j++)
+			add_score(p, PIR_EDGE_NODE(others[j]), 1);
 	}
 }
 
-/* An unplaced node with the most links to the page, or NO_NODE. */
+/* The unplaced node with the highest score that had it first, or NO_NODE. */
 static uint32_t
 best_linked(Placement *p)
 {
@@ -202,15 +223,25 @@ pir_hnsw_graph_order(const PirHnswGraph *graph, uint32_t per_page, uint32_t *ord
 	}
 }
 
+/*
+ * Scanning s entries costs s reads in sequence; each doubling of s saves a
+ * search some 8 to 12 node visits, each as dear as 5 to 15 entries. The best s
+ * is then 12 / ln 2 times that ratio, whatever n is; and the ratio is smaller
+ * the larger the items are. See README.md section 4, "Entry layer".
+ */
 uint32_t
 pir_hnsw_entry_target(uint32_t n, size_t item_size)
 {
-	uint32_t	target = n / 512;
+	uint32_t	target = n / 2048;
+	size_t		affordable = ENTRY_BYTES / item_size;
 
-	(void) item_size;
-	if (target < 1024)
-		target = 1024;
-	if (target > 4096)
-		target = 4096;
+	if (target < ENTRY_MIN)
+		target = ENTRY_MIN;
+	if (target > ENTRY_MAX)
+		target = ENTRY_MAX;
+	if (affordable < ENTRY_FEW)
+		affordable = ENTRY_FEW;
+	if (target > affordable)
+		target = (uint32_t) affordable;
 	return target < n ? target : n;
 }

@@ -30,8 +30,8 @@
 static void
 sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
-	PirHnswSample	   *sample = arg;
-	PirHnswBuilder    *builder = sample->builder;
+	PirHnswSample *sample = arg;
+	PirHnswBuilder *builder = sample->builder;
 	MemoryContext old;
 
 	if (isnull[0])
@@ -125,7 +125,7 @@ static void
 build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
 	BuildState *state = arg;
-	PirHnswBuilder    *builder = &state->builder;
+	PirHnswBuilder *builder = &state->builder;
 	MemoryContext old;
 
 	if (isnull[0])

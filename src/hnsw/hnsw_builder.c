@@ -55,7 +55,7 @@ pir_hnsw_sample_add(PirHnswSample *sample, const float *input)
 void
 pir_hnsw_sample_finish(PirHnswSample *sample, float **centre)
 {
-	PirHnswBuilder    *builder = sample->builder;
+	PirHnswBuilder *builder = sample->builder;
 	PirQuantSpec spec;
 
 	*centre = NULL;

@@ -54,7 +54,7 @@ typedef struct PirHnswBuilder
 
 typedef struct PirHnswSample
 {
-	PirHnswBuilder    *builder;
+	PirHnswBuilder *builder;
 	double	   *sums;			/* per dimension */
 	float	   *low;			/* smallest component of each row (L1) */
 	float	   *high;

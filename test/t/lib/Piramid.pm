@@ -286,7 +286,7 @@ sub start_pgbench
 	}
 	$run->{handle} = IPC::Run::start(
 		[   $node->installed_command('pgbench'), '-n', '-c', $clients, '-j', 2, '-t', $transactions,
-			'--random-seed', 4711, @files, $node->connstr('postgres') ],
+			'--random-seed', $ENV{PIRAMID_TEST_SEED} || 4711, @files, $node->connstr('postgres') ],
 		'<', \$run->{in}, '>', \$run->{out}, '2>', \$run->{err});
 	return $run;
 }

@@ -93,6 +93,16 @@ node_exists(PirHnswCheck *hc, uint32 nid)
 	return nid < hc->known_nnodes;
 }
 
+/* The next change of a page erases what lies behind pd_lower. */
+static void
+check_used(PirHnswCheck *hc, const char *invariant, BlockNumber blkno, Page page, Size used)
+{
+	if (((PageHeader) page)->pd_lower < PIR_PAGE_CONTENT + used)
+		pir_check_add(hc->check, invariant, blkno, PIR_CHECK_NONE,
+					  "pd_lower is %u, the slots end at %zu",
+					  ((PageHeader) page)->pd_lower, PIR_PAGE_CONTENT + used);
+}
+
 /* --- meta page: HNSW-I1 --- */
 
 static void
@@ -396,6 +406,7 @@ check_code_pages(PirHnswCheck *hc)
 						  "code page has %u slots of at most %u", nslots, head->nodes_per_page);
 			continue;
 		}
+		check_used(hc, "HNSW-I4", blkno, page, Min((Size) nslots * head->node_size, PIR_PAGE_CAPACITY));
 		nid = logical / head->pages_per_node * head->nodes_per_page;
 		for (uint32 slot = 0; slot < head->nodes_per_page; slot++, nid++)
 		{
@@ -609,6 +620,7 @@ check_list_pages(PirHnswCheck *hc)
 						  "list page has %u slots of at most %u", nslots, hc->head->lists_per_page);
 			nslots = hc->head->lists_per_page;
 		}
+		check_used(hc, "HNSW-I8", blkno, page, (Size) nslots * hc->head->list_size);
 		for (uint32 slot = 0; nid < end; slot++, nid++)
 		{
 			if (slot < nslots)
@@ -637,6 +649,7 @@ visit_entries(PirCheck *check, BlockNumber blkno, Page page, void *arg)
 					  "entry page has %u entries of %zu bytes", n, stride);
 		n = PIR_PAGE_CAPACITY / stride;
 	}
+	check_used(hc, "HNSW-I12", blkno, page, n * stride);
 	for (uint32 i = 0; i < n; i++, hc->nentries++)
 	{
 		const PirHnswEntryOnPage *entry = (const PirHnswEntryOnPage *)

@@ -37,7 +37,7 @@
 /* Steps towards the nearest child, before the search for a parent goes at random. */
 #define GREEDY_DESCENTS		8
 
-/* An in-degree that needs no help (README.md, "Orphans"). */
+/* An in-degree that needs no help (README.md, "Anchors"). */
 #define ENOUGH_IN_LINKS		2
 
 /* Nodes between two calls of the poll callback. */

@@ -56,7 +56,7 @@ typedef struct PirHnswCandidate
  * second pass over the rest keeps v unless a kept u nearer than v has
  * ALPHA * d(u,v) <= d(base,v). Here d is the search distance, but for
  * PIR_METRIC_IP 1 - cos, computed from codes, while "nearest" still goes by
- * inner product (README.md, "Inner products"). Ties are broken by node
+ * inner product (README.md, "Selection"). Ties are broken by node
  * number, so the result does not depend on the order of the input. At most
  * n * max code distances, and n + 1 more for PIR_METRIC_IP.
  *
@@ -95,8 +95,8 @@ typedef struct PirHnswGraph
 extern size_t pir_hnsw_graph_scratch_size(const PirQuant *quant, uint32_t n, uint16_t m, uint16_t ef);
 
 /*
- * Build all edges. Nodes are inserted in batches (1, 2, 4, ... up to 2 % of
- * those already in): each node of a batch searches the graph as it was before
+ * Build all edges. Nodes are inserted in batches (1, 2, 4, 8, 16, 16, ...,
+ * 2 % of those already in once that is more): each node of a batch searches the graph as it was before
  * the batch, then the reverse edges are sorted by target and each full list
  * is pruned once. The result depends on the input only, not on who would run
  * the searches of a batch. Afterwards no node is without in-links, every node
@@ -139,8 +139,8 @@ extern int	pir_hnsw_graph_search(const PirHnswGraph *graph, const PirQuantQuery 
 
 /*
  * Placement: order[i] = node to be stored at position i, so that groups of
- * 'per_page' consecutive positions hold nodes that link to each other (greedy
- * by links within and into the page). A permutation of 0..n-1.
+ * 'per_page' consecutive positions hold nodes that link to each other or are
+ * linked to by the same nodes. A permutation of 0..n-1. Linear in n * cap^2.
  */
 extern void pir_hnsw_graph_order(const PirHnswGraph *graph, uint32_t per_page,
 								 uint32_t *order, void *scratch);

@@ -13,6 +13,7 @@ and how to read it.
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -136,6 +137,9 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the server")
     parser.add_argument("--keep", action="store_true", help="leave the cluster's directory")
     options = parser.parse_args()
+    # the cluster is removed then, too
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     options.sections = options.sections.split(",")
     for section in options.sections:
         if section not in SECTIONS:

@@ -375,7 +375,7 @@ class Bench:
         for ef in self.options.vacuum_ef:
             self.row(section, "recall@%d afterwards, ef_search=%d" % (K, ef), "recall", "higher", both(("recall", ef)))
             if rebuild:
-                self.row(section, "the same of a fresh index", "recall", "higher", both(("fresh", ef)))
+                self.row(section, "recall@%d of a fresh index, ef_search=%d" % (K, ef), "recall", "higher", both(("fresh", ef)))
         if rebuild:
             self.row(section, "REINDEX of the rest", "s", "lower", both("rebuild"))
 
@@ -411,7 +411,7 @@ class Bench:
 
         for ef in self.options.vacuum_ef:
             self.row("churn", "recall@%d before, ef_search=%d" % (K, ef), "recall", "higher", both(("before", ef)))
-            self.row("churn", "recall@%d after 30 %% changed" % K, "recall", "higher", both(("recall", ef)))
+            self.row("churn", "recall@%d after 30 %% changed, ef_search=%d" % (K, ef), "recall", "higher", both(("recall", ef)))
         self.row("churn", "index size after", "bytes", "lower", both("bytes"))
         self.row("churn", "three times VACUUM of 10 %", "s", "lower", both("s"))
         self.row("churn", "three times INSERT ... SELECT of 10 %", "s", "lower", both("insert"))

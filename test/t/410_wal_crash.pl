@@ -130,7 +130,8 @@ foreach my $round (1 .. 2)
 }
 $interrupted += crash_within('REINDEX INDEX w_i', 1 + int rand 14_000_000);
 sound('reindex');
-cmp_ok($interrupted, '>=', 4, 'most trainings and builds were interrupted');
+# of seven, at random places; fewer than two in a thousand runs or so
+cmp_ok($interrupted, '>=', 2, 'trainings and builds were interrupted');
 
 # the end of it all: vacuum takes what the crashes left
 $node->safe_psql('postgres', 'VACUUM w');

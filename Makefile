@@ -17,6 +17,7 @@ PG_CONFIG ?= pg_config
 OBJS_base = src/base/pir_error.o src/base/pir_guc.o
 OBJS_distance = src/distance/dist.o src/distance/dist_avx2.o \
 	src/distance/dist_avx512.o src/distance/dist_neon.o src/distance/dist_serial.o
+OBJS_cluster = src/cluster/cluster.o src/cluster/cluster_seed.o
 OBJS_quant = src/quant/quant.o src/quant/quant_bits.o src/quant/quant_code.o \
 	src/quant/quant_half.o src/quant/quant_none.o src/quant/quant_rabitq.o \
 	src/quant/quant_rotate.o src/quant/quant_scalar.o
@@ -48,7 +49,7 @@ OBJS_hnsw_graph = src/hnsw/hnsw_graph.o src/hnsw/hnsw_graph_order.o \
 	src/hnsw/hnsw_graph_search.o src/hnsw/hnsw_graph_select.o
 
 OBJS = src/piramid.o \
-	$(OBJS_base) $(OBJS_distance) $(OBJS_quant) $(OBJS_vector_number) $(OBJS_vector) \
+	$(OBJS_base) $(OBJS_distance) $(OBJS_cluster) $(OBJS_quant) $(OBJS_vector_number) $(OBJS_vector) \
 	$(OBJS_storage) $(OBJS_am) $(OBJS_hnsw_graph) $(OBJS_hnsw) $(OBJS_observe)
 
 # Regression tests run in this order, on one database that has the extension.
@@ -101,7 +102,7 @@ UNIT_DIR = build/unit
 UNIT_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) $(WERROR) -I$(srcdir)/src -I$(srcdir)/test/unit -MMD -MP
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-HOSTFREE_SRCS = $(patsubst %.o,%.c,$(OBJS_distance) $(OBJS_quant) $(OBJS_vector_number) $(OBJS_hnsw_graph))
+HOSTFREE_SRCS = $(patsubst %.o,%.c,$(OBJS_distance) $(OBJS_cluster) $(OBJS_quant) $(OBJS_vector_number) $(OBJS_hnsw_graph))
 HOSTFREE_OBJS = $(patsubst %.c,$(UNIT_DIR)/%.o,$(HOSTFREE_SRCS))
 UNIT_NAMES = $(patsubst $(srcdir)/test/unit/%.c,%,$(sort $(wildcard $(srcdir)/test/unit/*_test.c)))
 FUZZ_NAMES = $(patsubst $(srcdir)/test/fuzz/%.c,%,$(sort $(wildcard $(srcdir)/test/fuzz/*_fuzz.c)))

@@ -11,6 +11,29 @@
 -- complain if the script is sourced in psql rather than through CREATE EXTENSION
 \echo Use "CREATE EXTENSION piramid" to load this file. \quit
 
+-- One set of these names per database: an extension that owns the same types and
+-- access methods must be left first, with its data.
+DO $$
+DECLARE
+	owner text;
+	method name;
+BEGIN
+	SELECT pg_catalog.format(CASE WHEN e.oid IS NULL THEN 'access method "%2$s"' ELSE 'extension "%1$s"' END, e.extname, a.amname), a.amname
+	INTO owner, method
+	FROM pg_catalog.pg_am a
+		LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_am'::pg_catalog.regclass AND d.objid = a.oid AND d.deptype = 'e'
+		LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+	WHERE a.amname IN ('hnsw', 'ivfflat')
+	ORDER BY a.amname LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'duplicate_object',
+			MESSAGE = pg_catalog.format('extension "piramid" cannot live beside %s', owner),
+			DETAIL = pg_catalog.format('Both want the name of access method "%s", and names of types and operators.', method),
+			HINT = 'Move the data to a database of its own that has piramid: with pg_dump and pg_restore, or with logical replication.';
+	END IF;
+END $$;
+
 -- ------------------------------------------------------------------------
 -- 1 types and their I/O
 -- ------------------------------------------------------------------------

@@ -33,7 +33,7 @@ OBJS_vector_number = src/vector/vector_number.o
 OBJS_storage = src/storage/page_check.o src/storage/page_heap.o src/storage/page_io.o \
 	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
 	src/storage/page_table.o src/storage/page_wal.o
-OBJS_am = src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o \
+OBJS_am = src/am/am_code.o src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o \
 	src/am/am_rerank.o src/am/am_value.o
 OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_write.o \
 	src/hnsw/hnsw_check.o src/hnsw/hnsw_check_heap.o \

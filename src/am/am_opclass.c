@@ -117,16 +117,17 @@ support_function(Relation index, uint16 procnum)
 	return index_getprocinfo(index, 1, procnum)->fn_addr;
 }
 
-/* The type that support function 3 of an index stands for */
+/* The type that the last support function of an index stands for */
 static PirValueType
 marked_type(Relation index)
 {
+	uint16		procnum = index->rd_indam->amsupport;
 	FmgrInfo   *marker;
 	const PirTypeInfo *info;
 
-	if (!OidIsValid(index_getprocid(index, 1, PIR_PROC_TYPE)))
+	if (!OidIsValid(index_getprocid(index, 1, procnum)))
 		return PIR_VALUE_VECTOR;
-	marker = index_getprocinfo(index, 1, PIR_PROC_TYPE);
+	marker = index_getprocinfo(index, 1, procnum);
 	info = (const PirTypeInfo *) DatumGetPointer(FunctionCall1(marker, PointerGetDatum(NULL)));
 
 	/* it may be anybody's function: take nothing but a row of ours */
@@ -138,7 +139,7 @@ marked_type(Relation index)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 			 errmsg("operator class of index \"%s\" has a wrong support function %d",
-					RelationGetRelationName(index), PIR_PROC_TYPE),
+					RelationGetRelationName(index), procnum),
 			 errdetail("Function %s marks none of the types that can be indexed.",
 					   format_procedure_qualified(marker->fn_oid))));
 }
@@ -169,7 +170,7 @@ pir_opclass_resolve(Relation index, PirValueType *type, PirMetric *metric)
 				 errmsg("operator class of index \"%s\" mixes types",
 						RelationGetRelationName(index)),
 				 errdetail("Its distance function is of type %s, its support function %d stands for type %s.",
-						   pir_value_type_name(ordering->type), PIR_PROC_TYPE,
+						   pir_value_type_name(ordering->type), index->rd_indam->amsupport,
 						   pir_value_type_name(marked_type(index)))));
 
 	*type = ordering->type;
@@ -215,10 +216,11 @@ typedef struct Validation
 	const char *am_name;
 	const char *opclass_name;
 	const char *family_name;
+	uint16		type_proc;		/* number of the type's marker, the last support function */
 	bool		ok;
 
 	/* of the operator class itself */
-	Oid			procs[PIR_NPROCS + 1];
+	Oid			procs[PIR_MAX_PROCS + 1];
 	Oid			ordering_op;
 } Validation;
 
@@ -232,30 +234,28 @@ typedef struct Validation
 static void
 validate_function(Validation *v, Form_pg_amproc proc)
 {
+	Oid			type = proc->amproclefttype;
 	bool		signature_ok;
 
 	if (proc->amproclefttype != proc->amprocrighttype)
 		report_fault(v, "operator family \"%s\" of access method %s contains support function %s with different left and right input types",
 					 v->family_name, v->am_name, format_procedure(proc->amproc));
 
-	switch (proc->amprocnum)
+	if (proc->amprocnum < 1 || proc->amprocnum > v->type_proc)
 	{
-		case PIR_PROC_DISTANCE:
-			signature_ok = check_amproc_signature(proc->amproc, FLOAT8OID, true, 2, 2,
-												  proc->amproclefttype, proc->amprocrighttype);
-			break;
-		case PIR_PROC_NORM:
-			signature_ok = check_amproc_signature(proc->amproc, FLOAT8OID, true, 1, 1,
-												  proc->amproclefttype);
-			break;
-		case PIR_PROC_TYPE:
-			signature_ok = check_amproc_signature(proc->amproc, INTERNALOID, true, 1, 1, INTERNALOID);
-			break;
-		default:
-			report_fault(v, "operator family \"%s\" of access method %s contains function %s with invalid support number %d",
-						 v->family_name, v->am_name, format_procedure(proc->amproc), proc->amprocnum);
-			return;
+		report_fault(v, "operator family \"%s\" of access method %s contains function %s with invalid support number %d",
+					 v->family_name, v->am_name, format_procedure(proc->amproc), proc->amprocnum);
+		return;
 	}
+	if (proc->amprocnum == v->type_proc)
+		signature_ok = check_amproc_signature(proc->amproc, INTERNALOID, true, 1, 1, INTERNALOID);
+	else if (proc->amprocnum == PIR_PROC_DISTANCE)
+		signature_ok = check_amproc_signature(proc->amproc, FLOAT8OID, true, 2, 2, type, type);
+	else if (proc->amprocnum == PIR_PROC_NORM)
+		signature_ok = check_amproc_signature(proc->amproc, FLOAT8OID, true, 1, 1, type);
+	else
+		signature_ok = check_amproc_signature(proc->amproc, FLOAT8OID, true, 2, 2, type, type) ||
+			check_amproc_signature(proc->amproc, FLOAT8OID, true, 1, 1, type);
 	if (!signature_ok)
 		report_fault(v, "operator family \"%s\" of access method %s contains function %s with wrong signature for support number %d",
 					 v->family_name, v->am_name, format_procedure(proc->amproc), proc->amprocnum);
@@ -331,10 +331,10 @@ validate_ordering(Validation *v)
 					 v->opclass_name, v->am_name, format_procedure(v->procs[PIR_PROC_DISTANCE]));
 		return;
 	}
-	if ((ordering->type == PIR_VALUE_VECTOR) != !OidIsValid(v->procs[PIR_PROC_TYPE]))
+	if ((ordering->type == PIR_VALUE_VECTOR) != !OidIsValid(v->procs[v->type_proc]))
 		report_fault(v, "operator class \"%s\" of access method %s for type %s must%s have support function %d",
 					 v->opclass_name, v->am_name, format_type_be(v->opcintype),
-					 ordering->type == PIR_VALUE_VECTOR ? " not" : "", PIR_PROC_TYPE);
+					 ordering->type == PIR_VALUE_VECTOR ? " not" : "", v->type_proc);
 	if (OidIsValid(v->ordering_op) &&
 		function_address(get_opcode(v->ordering_op)) != ordering->operator)
 		report_fault(v, "operator class \"%s\" of access method %s contains operator %s, which does not order as support function %s",
@@ -360,6 +360,9 @@ pir_opclass_validate(Oid opclass)
 	v.opcintype = class_form->opcintype;
 	v.opclass_name = NameStr(class_form->opcname);
 	v.am_name = get_am_name(v.amoid);
+	v.type_proc = GetIndexAmRoutineByAmId(v.amoid, false)->amsupport;
+	if (v.type_proc > PIR_MAX_PROCS)
+		elog(ERROR, "access method %s has %d support functions", v.am_name, v.type_proc);
 
 	family_tuple = SearchSysCache1(OPFAMILYOID, ObjectIdGetDatum(v.family));
 	if (!HeapTupleIsValid(family_tuple))

@@ -14,14 +14,18 @@
 /* Support functions, as in the compatible surface */
 #define PIR_PROC_DISTANCE	1	/* what the index orders by */
 #define PIR_PROC_NORM		2	/* present: values are normalised, zero ones left out */
-#define PIR_PROC_TYPE		3	/* per-type marker: see PirTypeInfo */
-#define PIR_NPROCS			3
+/*
+ * The last one, whose number differs between access methods (amsupport), is
+ * a marker of the type: see PirTypeInfo. Those between are functions of the
+ * type that some surface prescribes; nothing here calls them.
+ */
+#define PIR_MAX_PROCS		5
 
 /* The one strategy: ORDER BY, ascending */
 #define PIR_STRATEGY_ORDER	1
 
 /*
- * What an index knows of a column type. Support function 3 returns the row of
+ * What an index knows of a column type. The marker returns the row of
  * its type as a pointer; an operator class without one is of type vector.
  */
 typedef struct PirTypeInfo

@@ -169,7 +169,7 @@ pir_hnsw_handler(PG_FUNCTION_ARGS)
 	IndexAmRoutine *am = makeNode(IndexAmRoutine);
 
 	am->amstrategies = 0;		/* operators order, none searches */
-	am->amsupport = PIR_NPROCS;
+	am->amsupport = 3;			/* distance, norm, marker of the type */
 	am->amcanorderbyop = true;
 	am->amoptionalkey = true;
 	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;

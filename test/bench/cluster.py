@@ -11,11 +11,11 @@ import time
 
 
 class Cluster:
-    """initdb in a temporary directory, unix socket only, removed by close()."""
+    """A cluster on a unix socket in a temporary directory, removed by close();
+    or, with 'place', in that directory, where it stays and is found again."""
 
-    def __init__(self, bindir, settings, keep=False):
+    def __init__(self, bindir, settings, place=None):
         self.bindir = bindir
-        self.keep = keep
         self.folder = tempfile.mkdtemp(prefix="piramid-bench.")
         os.chmod(self.folder, 0o755)
         # PostgreSQL refuses root: then the user postgres owns and runs it
@@ -24,15 +24,23 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             self.owner = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
             os.chown(self.folder, user.pw_uid, user.pw_gid)
-        self.data = os.path.join(self.folder, "data")
+        self.place = place
+        if place and not os.path.isdir(place):
+            os.makedirs(place)
+            if self.owner:
+                os.chown(place, self.owner["user"], self.owner["group"])
+        self.data = os.path.join(os.path.abspath(place) if place else self.folder, "data")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         self.environment.update(PGHOST=self.folder, PGUSER="postgres", LC_ALL="C.UTF-8", TZ="UTC")
-        self._server("initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8",
-                     "--locale=C", "--no-sync")
         self.settings = dict(settings)
-        with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as file:
-            file.write("include '%s/bench.conf'\n" % self.folder)
-        self.start()
+        try:
+            if not os.path.exists(os.path.join(self.data, "PG_VERSION")):
+                self._server("initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8",
+                             "--locale=C", "--no-sync")
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def _server(self, program, *arguments):
         run = subprocess.run([os.path.join(self.bindir, program), *arguments], env=self.environment, cwd=self.folder,
@@ -42,15 +50,14 @@ class Cluster:
             raise RuntimeError("%s: %s" % (program, run.stdout[-2000:]))
 
     def _write_settings(self):
-        path = os.path.join(self.folder, "bench.conf")
-        with open(path, "w", encoding="utf-8") as file:
+        # the only file of settings: what initdb wrote are defaults of the server
+        with open(os.path.join(self.data, "postgresql.conf"), "w", encoding="utf-8") as file:
             file.write("listen_addresses = ''\nunix_socket_directories = '%s'\n" % self.folder)
             for name, value in self.settings.items():
                 file.write("%s = '%s'\n" % (name, value))
-        os.chmod(path, 0o644)
 
     def start(self):
-        """Start, with the present settings in a file of their own."""
+        """Start, with the present settings."""
         self._write_settings()
         self._server("pg_ctl", "-D", self.data, "-l", os.path.join(self.data, "server.log"), "-s", "-w", "-t", "300",
                      "start")
@@ -78,13 +85,11 @@ class Cluster:
     def close(self):
         if os.path.exists(os.path.join(self.data, "postmaster.pid")):
             try:
-                self._server("pg_ctl", "-D", self.data, "-m", "immediate", "-s", "-w", "stop")
+                self._server("pg_ctl", "-D", self.data, "-m", "fast" if self.place else "immediate", "-s", "-w",
+                             "-t", "600", "stop")
             except RuntimeError as error:
                 print(error)
-        if self.keep:
-            print("kept: %s" % self.folder)
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     # --------------------------------------------------------------------
     # psql

@@ -47,17 +47,36 @@ def number(value):
 
 def amount(row, name):
     value = row[name]
-    if isinstance(value, (int, float)) and row["unit"] == "bytes" and value >= 100000:
+    if isinstance(value, (int, float)) and row["unit"] == "bytes" and value >= 1000000:
         return "%s MiB" % number(value / 1048576)
     return number(value)
 
 
 def ratio(row):
-    """How many times piramid is better; recalls are not divided."""
-    mine, other = row["piramid"], row["pgvector"]
-    if row["unit"] == "recall" or not all(isinstance(one, (int, float)) and one > 0 for one in (mine, other)):
+    """How many times piramid is better, as (sign, number): the sign is empty, or
+    > or < where one of the two was given up and only a bound is known. None where
+    there is nothing to divide, as with recalls."""
+    values, bounds = [], []
+    for name in ("piramid", "pgvector"):
+        value = row[name]
+        bounds.append(isinstance(value, str) and value.startswith("> "))
+        values.append(float(value[2:]) if bounds[-1] else value)
+    if row["unit"] == "recall" or all(bounds) or not all(isinstance(one, (int, float)) and one > 0 for one in values):
         return None
-    return mine / other if row["better"] == "higher" else other / mine
+    mine, other = values
+    if row["better"] == "higher":
+        sign = ">" if bounds[0] else "<" if bounds[1] else ""
+        return sign, mine / other
+    sign = "<" if bounds[0] else ">" if bounds[1] else ""
+    return sign, other / mine
+
+
+def ratio_text(row):
+    found = ratio(row)
+    if found is None:
+        return ""
+    sign, value = found
+    return (sign + " " if sign else "") + ("%.0f" if value >= 100 else "%.1f" if value >= 10 else "%.2f") % value
 
 
 def markdown(result):
@@ -71,16 +90,17 @@ def markdown(result):
     lines.append("- settings: " + ", ".join("%s=%s" % one for one in result["settings"].items()))
     lines += ["", "| section | measure | piramid | pgvector | piramid better by |", "|---|---|---|---|---|"]
     for row in result["rows"]:
-        better = ratio(row)
         lines.append("| %s | %s%s | %s | %s | %s |" % (
             row["section"], row["measure"], ", " + row["unit"] if row["unit"] not in ("bytes", "recall") else "",
-            amount(row, "piramid"), amount(row, "pgvector"), "" if better is None else "%.2f" % better))
-    lines += ["", "Load average (1 min) and seconds of each section:", "",
-              "| section | before | after | seconds |", "|---|---|---|---|"]
+            amount(row, "piramid"), amount(row, "pgvector"), ratio_text(row)))
+    lines += ["", "When each section was run, its seconds, and the load average (1 min) before and after:", "",
+              "| section | date | piramid's commit | runs of a point | seconds | before | after |", "|---|---|---|---|---|---|---|"]
     for one in result["sections"]:
-        lines.append("| %s | %.2f | %.2f | %.0f |" % (one["name"], one["load_before"], one["load_after"], one["seconds"]))
+        lines.append("| %s%s | %s | %s | %d x %d s | %.0f | %.2f | %.2f |" % (
+            one["name"], "" if one["complete"] else " (failed)", one["date"], one["commit"], one["rounds"],
+            one["round_seconds"], one["seconds"], one["load_before"], one["load_after"]))
     for note in result["notes"]:
-        lines += ["", note]
+        lines += ["", note["text"]]
     return "\n".join(lines) + "\n"
 
 

@@ -1,5 +1,6 @@
 """What is measured, section by section, always for both extensions in turn."""
 
+import hashlib
 import os
 import statistics
 import time
@@ -9,6 +10,8 @@ import numpy as np
 from dataset import write_copy
 from report import TARGETS, qps_at
 
+# in the order of running; the first ones are told most often
+SECTIONS = ("build", "size", "parallel", "query", "cache", "insert", "vacuum5", "memory", "vacuum50", "churn")
 EXTENSIONS = {"piramid": "piramid", "pgvector": "vector"}  # name: as CREATE EXTENSION has it
 K = 10
 INDEX = "items_v_idx"
@@ -23,7 +26,8 @@ def turns(number):
 class Bench:
     """One data set in one cluster: database base_X for each extension X, with
     the tables items and questions and the index; work_X are copies of it, for
-    sections that write."""
+    sections that write. Comments on database and index tell a later run, in a
+    cluster that is kept, whether they are what it would make."""
 
     def __init__(self, cluster, data, options, result):
         self.cluster = cluster
@@ -35,6 +39,8 @@ class Bench:
         # enough for either to hold its whole graph: the vectors and 1200 bytes a row
         self.ample = int((64 << 20) + 1.3 * len(data.base) * (4 * data.dim + 1200))
         self.index_bytes = {}
+        self.stale = list(EXTENSIONS)
+        self.mark = hashlib.sha256(repr(sorted(data.meta.items())).encode() + data.truth.tobytes()).hexdigest()[:16]
 
     # --------------------------------------------------------------------
     # Keeping results
@@ -46,22 +52,32 @@ class Bench:
         entry.update(values)
         self.result["rows"].append(entry)
         print("  %-10s %-52s %s" % (section, measure, "  ".join(
-            "%s %s" % (name, values[name] if isinstance(values[name], str) else "%.6g" % values[name])
+            "%s %s" % (name, "%.6g" % values[name] if isinstance(values[name], (int, float)) else values[name])
             for name in EXTENSIONS)), flush=True)
 
-    def note(self, text):
-        if text not in self.result["notes"]:
-            self.result["notes"].append(text)
+    def note(self, section, text):
+        entry = {"section": section, "text": text}
+        if entry not in self.result["notes"]:
+            self.result["notes"].append(entry)
 
     def section(self, name):
-        """Run one section; its load and time are recorded, even if it fails."""
+        """Run one section in place of what an earlier run knows of it; load, time,
+        date and commit are recorded, also if it fails."""
         print("%s: %s" % (self.data.name, name), flush=True)
-        begin, load = time.monotonic(), os.getloadavg()[0]
+        for part in ("rows", "curves", "notes"):
+            self.result[part] = [one for one in self.result[part] if one["section"] != name]
+        self.result["sections"] = [one for one in self.result["sections"] if one["name"] != name]
+        entry = {"name": name, "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+                 "commit": self.options.commit, "rounds": self.options.rounds, "round_seconds": self.options.seconds,
+                 "load_before": os.getloadavg()[0], "complete": False}
+        begin = time.monotonic()
         try:
             getattr(self, "section_" + name)()
+            entry["complete"] = True
         finally:
-            self.result["sections"].append({"name": name, "load_before": load, "load_after": os.getloadavg()[0],
-                                            "seconds": round(time.monotonic() - begin, 1)})
+            entry.update(load_after=os.getloadavg()[0], seconds=round(time.monotonic() - begin, 1))
+            self.result["sections"].append(entry)
+            self.drop_copies()
 
     # --------------------------------------------------------------------
     # Tools
@@ -86,6 +102,10 @@ class Bench:
                 time.sleep(0.5)
         self.warm(work)
         return work
+
+    def drop_copies(self):
+        for name in EXTENSIONS:
+            self.cluster.sql("postgres", "DROP DATABASE IF EXISTS work_%s WITH (FORCE);\n" % name)
 
     def warm(self, database):
         self.cluster.sql(database, """
@@ -119,25 +139,66 @@ class Bench:
             truth.append(left if len(left) == K else [])
         return truth
 
-    def create_index(self, name, database, index, workers, memory):
-        """Build; seconds (or a text if it took too long), WAL bytes, notices."""
+    def with_options(self, name):
         options = ["m=%d" % self.options.m, "ef_construction=%d" % self.options.ef_construction]
         if name == "piramid" and self.options.piramid_options:
             options.append(self.options.piramid_options)
-        before = "SET maintenance_work_mem = '%dkB';\nSET max_parallel_maintenance_workers = %d;\n" % (
-            memory // 1024, workers)
-        before += "SET statement_timeout = '%ds';\n" % self.options.build_timeout
-        self.cluster.sql(database, "DROP INDEX IF EXISTS %s;\nCHECKPOINT;\n" % index)
-        start = self.cluster.wal_position()
+        return ", ".join(options)
+
+    def limited(self, database, command, before, other=None):
+        """Seconds and notices of a command; "> S" and nothing if it was given up
+        after S seconds: --build-timeout, or --give-up times the 'other'
+        extension's seconds."""
+        limit = self.options.build_timeout
+        if self.options.give_up and isinstance(other, float):
+            limit = max(1, min(limit, round(self.options.give_up * other)))
         try:
-            seconds, notices = self.cluster.timed(
-                database, "CREATE INDEX %s ON items USING hnsw (v %s) WITH (%s)" % (
-                    index, self.data.opclass(), ", ".join(options)), before)
+            return self.cluster.timed(database, command, "%sSET statement_timeout = '%ds';\n" % (before, limit))
         except RuntimeError as error:
             if "statement timeout" not in str(error):
                 raise
-            return "> %d" % self.options.build_timeout, None, ""
+            return "> %d" % limit, ""
+
+    def create_index(self, name, database, index, workers, memory, other=None):
+        """Build; seconds (or a text, see limited()), WAL bytes, notices."""
+        before = "SET maintenance_work_mem = '%dkB';\nSET max_parallel_maintenance_workers = %d;\n" % (
+            memory // 1024, workers)
+        self.cluster.sql(database, "DROP INDEX IF EXISTS %s;\nCHECKPOINT;\n" % index)
+        start = self.cluster.wal_position()
+        seconds, notices = self.limited(database, "CREATE INDEX %s ON items USING hnsw (v %s) WITH (%s)" % (
+            index, self.data.opclass(), self.with_options(name)), before, other)
         return seconds, self.cluster.wal_position() - start, notices
+
+    def base_index(self, name):
+        """Build the index of base_X, without workers and with all the memory it
+        can use; seconds, WAL bytes."""
+        seconds, wal, notices = self.create_index(name, "base_" + name, INDEX, 0, self.ample)
+        if isinstance(seconds, str):
+            raise RuntimeError("%s needs %s s for the index; --build-timeout allows more" % (name, seconds))
+        if "no longer fits" in notices:
+            self.note("build", "%s: the graph did not fit into the ample memory: %s" % (name, notices.strip()))
+        self.cluster.sql("base_" + name, "COMMENT ON INDEX %s IS '%s';\n" % (INDEX, self.index_mark(name)))
+        return seconds, wal
+
+    def made_by(self, name):
+        """What tells one database base_X from another: data and extension."""
+        return "%s; %s" % (self.mark, self.options.commit if name == "piramid" else self.result["environment"]["pgvector"])
+
+    def index_mark(self, name):
+        return "%s; %s" % (self.made_by(name), self.with_options(name).replace("'", ""))
+
+    def prepare(self, build):
+        """Load the tables that are not there; so with the indexes, if asked."""
+        there = dict(self.cluster.sql("postgres", "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database;\n"))
+        self.stale = [name for name in EXTENSIONS if there.get("base_" + name) != self.made_by(name)]
+        if self.stale:
+            self.section("load")
+        for name in EXTENSIONS:
+            found = self.cluster.sql("base_" + name, "DROP INDEX IF EXISTS items_other;\n"
+                                     "SELECT obj_description(to_regclass('%s'), 'pg_class');\n" % INDEX)
+            if build and found != [[self.index_mark(name)]]:
+                print("%s: index of %s" % (self.data.name, name), flush=True)
+                self.base_index(name)
 
     def size(self, database, index=INDEX):
         return int(self.cluster.value(database, "SELECT pg_relation_size('%s')" % index))
@@ -147,15 +208,14 @@ class Bench:
     # --------------------------------------------------------------------
 
     def section_load(self):
-        """The databases with their tables, and the index of every later section,
-        built without workers and with all the memory it can use."""
+        """The databases with their tables."""
         files = {part: os.path.join(self.cluster.folder, part + ".copy") for part in ("base", "queries")}
         write_copy(files["base"], self.data.base)
         write_copy(files["queries"], self.data.queries)
         seconds = {}
-        for name in EXTENSIONS:
+        for name in self.stale:
             database = "base_" + name
-            self.cluster.sql("postgres", "CREATE DATABASE %s;\n" % database)
+            self.cluster.sql("postgres", "DROP DATABASE IF EXISTS %s;\nCREATE DATABASE %s;\n" % (database, database))
             self.cluster.sql(database, "CREATE EXTENSION %s;\n" % EXTENSIONS[name])
             if self.options.prewarm:
                 self.cluster.sql(database, "CREATE EXTENSION pg_prewarm;\n")
@@ -167,37 +227,40 @@ class Bench:
             seconds[name], _ = self.cluster.timed(
                 database, "COPY items (id, v) FROM '%s' (FORMAT binary)" % files["base"])
             self.cluster.sql(database, "COPY questions (id, v) FROM '%s' (FORMAT binary);\n"
-                             "VACUUM (ANALYZE) items;\nVACUUM (ANALYZE) questions;\n" % files["queries"])
+                             "VACUUM (ANALYZE) items;\nVACUUM (ANALYZE) questions;\n"
+                             "COMMENT ON DATABASE %s IS '%s';\n" % (files["queries"], database, self.made_by(name)))
         for file in files.values():
             os.unlink(file)
-        self.row("load", "COPY into the table without the index", "s", "lower", seconds)
+        if len(seconds) == len(EXTENSIONS):
+            self.row("load", "COPY into the table without the index", "s", "lower", seconds)
 
     def section_build(self):
+        """The index that every later section uses."""
         times = {name: [] for name in EXTENSIONS}
         wal = {}
         for number in range(self.options.build_rounds):
             for name in turns(number):
-                seconds, wal[name], notices = self.create_index(name, "base_" + name, INDEX, 0, self.ample)
-                if isinstance(seconds, str):
-                    raise RuntimeError("%s needs %s s for the index; --build-timeout allows more" % (name, seconds))
-                if "no longer fits" in notices:
-                    self.note("%s: the graph did not fit into the ample memory: %s" % (name, notices.strip()))
+                seconds, wal[name] = self.base_index(name)
                 times[name].append(seconds)
-        for name in EXTENSIONS:
-            self.index_bytes[name] = self.size("base_" + name)
-            self.warm("base_" + name)
-        self.row("build", "index size", "bytes", "lower", dict(self.index_bytes))
         self.row("build", "no workers, ample memory", "s", "lower",
                  {name: statistics.median(times[name]) for name in EXTENSIONS})
         self.row("build", "WAL", "bytes", "lower", wal)
 
+    def section_size(self):
+        self.index_bytes = {name: self.size("base_" + name) for name in EXTENSIONS}
+        self.row("size", "index size", "bytes", "lower", dict(self.index_bytes))
+
     def other_builds(self, section, measure, workers, memory):
         times = {name: [] for name in EXTENSIONS}
-        for number in range(self.options.build_rounds):
-            for name in turns(number):
-                seconds, _, _ = self.create_index(name, "base_" + name, "items_other", workers, memory)
+        for _ in range(self.options.build_rounds):
+            other = None
+            for name in EXTENSIONS:
+                seconds, _, notices = self.create_index(name, "base_" + name, "items_other", workers, memory, other)
+                other = seconds
                 times[name].append(seconds)
                 self.cluster.sql("base_" + name, "DROP INDEX IF EXISTS items_other;\n")
+                if "no longer fits" in notices:
+                    self.note(section, "%s, %s: %s" % (name, measure, notices.strip().splitlines()[0]))
         self.row(section, measure, "s", "lower", {
             name: next((one for one in times[name] if isinstance(one, str)), None) or statistics.median(times[name])
             for name in EXTENSIONS})
@@ -207,7 +270,7 @@ class Bench:
 
     def section_memory(self):
         tenth = max(self.index_bytes["pgvector"] // 10, 1 << 20)
-        for workers in (0, 2):
+        for workers in (2, 0):
             self.other_builds("memory", "%s workers, memory of %.1f MiB" % (workers or "no", tenth / 1048576),
                               workers, tenth)
 
@@ -217,9 +280,13 @@ class Bench:
 
     def curves(self, section, efs, clients_list):
         recalls = {}
+        efs = list(efs)
         for ef in efs:
             for name in EXTENSIONS:
                 recalls[name, ef] = self.recall("base_" + name, ef)
+            # go on where the last target is not reached yet; pgvector ends at 1000
+            if ef == efs[-1] and ef < 1000 and min(recalls[name, ef] for name in EXTENSIONS) < TARGETS[-1]:
+                efs.append(min(2 * ef, 1000))
         script = "\\set i random(0, %d)\nSELECT id FROM items %s;\n" % (len(self.data.queries) - 1, self.query % ":i")
         for clients in clients_list:
             runs = {key: [] for key in recalls}
@@ -256,9 +323,12 @@ class Bench:
         usual = self.cluster.settings["shared_buffers"]
         small = max(self.index_bytes["pgvector"] // 3 // 1024, 1024)
         self.cluster.restart(shared_buffers="%dkB" % small)
-        self.note("Section cache: shared_buffers = %d kB; the operating system's cache still holds the files." % small)
-        self.curves("cache", self.options.ef, self.options.clients[:1])
-        self.cluster.restart(shared_buffers=usual)
+        self.note("cache", "Section cache: shared_buffers = %d kB; the operating system's cache still holds the files."
+                  % small)
+        try:
+            self.curves("cache", self.options.ef, self.options.clients[:1])
+        finally:
+            self.cluster.restart(shared_buffers=usual)
         for name in EXTENSIONS:
             self.warm("base_" + name)
 
@@ -335,12 +405,12 @@ class Bench:
             "\n".join(str(one) for one in numbers))
         self.cluster.sql(database, script + "DELETE FROM items USING dead WHERE items.id = dead.id;\n")
 
-    def vacuum(self, database):
-        """Seconds and WAL bytes of a VACUUM without workers."""
+    def vacuum(self, database, other=None):
+        """Seconds (or a text, see limited()) and WAL bytes of a VACUUM without workers."""
         start = self.cluster.wal_position()
-        seconds, _ = self.cluster.timed(
+        seconds, _ = self.limited(
             database, "VACUUM (INDEX_CLEANUP ON, PARALLEL 0) items",
-            "SET maintenance_work_mem = '%dkB';\n" % (self.ample // 1024))
+            "SET maintenance_work_mem = '%dkB';\n" % (self.ample // 1024), other)
         return seconds, self.cluster.wal_position() - start
 
     def vacuum_after(self, section, share, rebuild):
@@ -349,15 +419,19 @@ class Bench:
         truth = self.survivors_truth(dead)
         left = sum(1 for one in truth if one)
         if left < len(truth):
-            self.note("Section %s: recall over the %d queries whose neighbours are known." % (section, left))
+            self.note(section, "Section %s: recall over the %d queries whose neighbours are known." % (section, left))
         seen = {name: {} for name in EXTENSIONS}
+        other = None
         for name in EXTENSIONS:
             mine = seen[name]
             database = self.copied(name)
             self.delete(database, np.flatnonzero(dead))
-            mine["s"], mine["wal"] = self.vacuum(database)
+            mine["s"], mine["wal"] = self.vacuum(database, other)
+            other = mine["s"]
+            if isinstance(other, str):
+                mine["wal"] = None  # that of a part tells nothing
             for ef in self.options.vacuum_ef:
-                mine["recall", ef] = self.recall(database, ef, truth)
+                mine["recall", ef] = None if isinstance(other, str) else self.recall(database, ef, truth)
             if rebuild:
                 mine["rebuild"], _ = self.cluster.timed(
                     database, "REINDEX INDEX %s" % INDEX,

@@ -11,9 +11,10 @@
  *
  * Changes are made on a private copy and reach the buffer in finish, inside
  * the critical section that writes the record; an ERROR before that leaves
- * the pages untouched. Built on GenericXLog, so that any server can replay
- * the records, also without this library. Works for unlogged and temporary
- * indexes (no record is written then).
+ * the pages untouched. A backend has one change at a time, and may forget it
+ * in an error. Records are generic ones, so that any server can replay them,
+ * also without this library. Works for unlogged and temporary indexes (no
+ * record is written then).
  *
  *-------------------------------------------------------------------------
  */
@@ -26,21 +27,27 @@
 
 typedef struct PirWal
 {
-	struct GenericXLogState *state;
+	Relation	index;
+	bool		logged;
+	uint64		serial;			/* which change of this backend */
 	int			npages;
+	Buffer		bufs[PIR_WAL_MAX_PAGES];
+	bool		whole[PIR_WAL_MAX_PAGES];	/* logged whole */
 } PirWal;
 
 extern void pir_wal_begin(PirWal *wal, Relation index);
 
 /*
- * Add a page; returns the copy to change. 'buf' must be exclusively locked
- * and stay so until finish.
+ * Add a page (once more: the same copy); returns the copy to change. 'buf'
+ * must be exclusively locked and stay so until finish. What is behind pd_lower
+ * is zero in it. Errors: INDEX_CORRUPTED if the page header makes no sense.
  */
 extern Page pir_wal_page(PirWal *wal, Buffer buf);
 
 /* The same for a page that is initialised from scratch (logged whole). */
 extern Page pir_wal_new_page(PirWal *wal, Buffer buf, uint8 kind, uint32 logical);
 
+/* Pages that were added but are as they were take no part in the record. */
 extern void pir_wal_finish(PirWal *wal);
 extern void pir_wal_abort(PirWal *wal);
 

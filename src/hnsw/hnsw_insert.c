@@ -5,14 +5,16 @@
  *
  * Flat state: one atomic change {meta, code page}. Graph state:
  *
- *	  1. search on codes, choose neighbours (share locks, one page at a time);
- *	  2. one atomic change {meta, code page, list page}: the node with its own
- *		 list. From here on its edges lead out, none leads in;
- *	  3. per neighbour one atomic change {list page}: the edge back.
+ *	  1. search on codes, choose neighbours, plan the links from their lists
+ *		 (share locks, one page at a time);
+ *	  2. one atomic change {meta, code page, list page, list page}: the node
+ *		 with its own list and its anchor;
+ *	  3. the other links, by atomic changes of up to four list pages
+ *		 (hnsw_link.c).
  *
- * A crash or error between these leaves a node that is not (or hardly) found,
- * whose row never committed; VACUUM removes it. See README.md sections 4, 6
- * and 8.
+ * A crash or error between these leaves a node that is hardly found (not at
+ * all, if another backend changed the list that was to give the anchor), whose
+ * row never committed; VACUUM removes it. See README.md sections 4, 6 and 8.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,9 +26,6 @@
 #include "hnsw/hnsw_private.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-
-/* How often to choose anew when another backend changes a list under us. */
-#define ADD_EDGE_ATTEMPTS	4
 
 /* Width of the beam that looks for the node of a row whose vector did not change. */
 #define UNCHANGED_EF	8
@@ -121,8 +120,10 @@ take_slot(PirHnswIndex *hnsw, PirHnswMetaOnPage *meta, Page page, uint32 nid, Bl
 								 nid, node->state);
 		meta->nnodes = nid + 1;
 		pir_page_special(page)->nslots = Max(pir_page_special(page)->nslots, slot + 1);
-		pir_page_set_used(page, Min((Size) pir_page_special(page)->nslots * head->node_size,
-									PIR_PAGE_CAPACITY));
+		/* at once for all slots of a page that will fill up: less to log */
+		pir_page_set_used(page, meta->state == PIR_HNSW_GRAPH ? PIR_PAGE_CAPACITY :
+						  Min((Size) pir_page_special(page)->nslots * head->node_size,
+							  PIR_PAGE_CAPACITY));
 	}
 	return node;
 }
@@ -308,169 +309,44 @@ append_tid(PirHnswIndex *hnsw, PirPins *pins, uint32 owner, const void *item, It
 	}
 }
 
-/* --- graph state: edges --- */
-
-bool
-pir_hnsw_copy_item(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, void *item)
-{
-	Buffer		buf;
-	Page		page = pir_hnsw_lock_node(hnsw, pins, nid, PIR_LOCK_SHARE, &buf);
-	bool		live = pir_hnsw_node_at(&hnsw->meta.head, page, nid)->state == PIR_NODE_LIVE;
-	const void *found = pir_hnsw_item(hnsw, page, nid, item);
-
-	if (found != item)
-		memcpy(item, found, hnsw->meta.head.item_size);
-	pir_page_unlock(buf);
-	return live;
-}
-
-/*
- * A full list and one more edge: choose which to keep. Writes the new list to
- * edges[] and returns its length, or -1 if the new edge is not in it.
- * Memory: leaves its work in the current memory context.
- */
-static int
-choose_edges(PirHnswIndex *hnsw, PirPins *pins, const void *from_item, uint32 *edges, int nedges,
-			 uint32 new_edge, const void *to_item)
-{
-	Size		item_size = TYPEALIGN(16, hnsw->meta.head.item_size);
-	PirHnswCandidate *cands = palloc((nedges + 1) * sizeof(PirHnswCandidate));
-	char	   *items = pir_alloc_aligned(CurrentMemoryContext, pir_size_mul(nedges, item_size), false);
-	int			n = 0;
-	int			result = -1;
-
-	for (int i = 0; i < nedges; i++)
-	{
-		char	   *item = items + i * item_size;
-
-		/*
-		 * Edges to what is not live go first of all; but anchors stay: other
-		 * nodes may be within reach through a tombstone only.
-		 */
-		if (!pir_hnsw_copy_item(hnsw, pins, PIR_EDGE_NODE(edges[i]), item) &&
-			(edges[i] & PIR_EDGE_ANCHOR) == 0)
-			continue;
-		cands[n].node = edges[i];
-		cands[n].item = item;
-		cands[n].dist = pir_quant_code_distance(hnsw->quant, from_item, item);
-		n++;
-	}
-	cands[n].node = new_edge;
-	cands[n].item = to_item;
-	cands[n].dist = pir_quant_code_distance(hnsw->quant, from_item, to_item);
-	n++;
-	if (n > (int) hnsw->cap)
-		n = pir_hnsw_select(hnsw->quant, from_item, cands, n, hnsw->cap,
-							pir_alloc_aligned(CurrentMemoryContext,
-											  pir_hnsw_select_scratch_size(hnsw->quant, n), false));
-	for (int i = 0; i < n; i++)
-	{
-		edges[i] = cands[i].node;
-		if (edges[i] == new_edge)
-			result = n;
-	}
-	return result;
-}
-
-bool
-pir_hnsw_add_edge(PirHnswIndex *hnsw, PirPins *pins, uint32 from, const void *from_item,
-				  uint32 to, const void *to_item, bool anchor, int max_anchors)
-{
-	const PirMetaHeadOnPage *head = &hnsw->meta.head;
-	uint32		new_edge = to | (anchor ? PIR_EDGE_ANCHOR : 0);
-
-	/* 'to' has come into the slot that 'from' was in when it was found */
-	if (from == to)
-		return false;
-
-	for (int attempt = 0; attempt < ADD_EDGE_ATTEMPTS; attempt++)
-	{
-		uint32		seen[2 * PIR_HNSW_MAX_M];
-		uint32		edges[2 * PIR_HNSW_MAX_M + 1];
-		uint8		flags;
-		int			nseen = pir_hnsw_read_list(hnsw, pins, from, seen, &flags);
-		int			n = nseen;
-		int			nanchors = 0;
-		Buffer		buf;
-		Page		page;
-		PirHnswListOnPage *list;
-		PirWal		wal;
-
-		if (flags & PIR_LIST_DEAD)
-			return false;
-		memcpy(edges, seen, nseen * sizeof(uint32));
-		for (int i = 0; i < nseen; i++)
-		{
-			if (PIR_EDGE_NODE(seen[i]) == to)
-			{
-				/* there already (a stale edge, or another's repair) */
-				if (!anchor)
-					return true;
-				edges[i] = edges[--n];
-				nanchors--;		/* whatever it was, it is counted below */
-				nanchors += (seen[i] & PIR_EDGE_ANCHOR) != 0 ? 0 : 1;
-			}
-			if (seen[i] & PIR_EDGE_ANCHOR)
-				nanchors++;
-		}
-		if (anchor && nanchors >= max_anchors)
-			return false;
-
-		if (n < (int) hnsw->cap)
-			edges[n++] = new_edge;
-		else
-		{
-			n = choose_edges(hnsw, pins, from_item, edges, n, new_edge, to_item);
-			if (n < 0)
-				return false;
-		}
-
-		page = pir_hnsw_lock_list(hnsw, pins, from, PIR_LOCK_EXCLUSIVE, &buf);
-		list = pir_hnsw_list_at(head, page, from);
-		if (list->flags == flags && list->nedges == nseen &&
-			memcmp(list->edges, seen, nseen * sizeof(uint32)) == 0)
-		{
-			pir_wal_begin(&wal, hnsw->rel);
-			list = pir_hnsw_list_at(head, pir_wal_page(&wal, buf), from);
-			memcpy(list->edges, edges, n * sizeof(uint32));
-			if (n < nseen)
-				memset(list->edges + n, 0, (nseen - n) * sizeof(uint32));
-			list->nedges = n;
-			list->nfull = Max(list->nfull, n);
-			pir_wal_finish(&wal);
-			pir_page_unlock(buf);
-			return true;
-		}
-		pir_page_unlock(buf);
-		CHECK_FOR_INTERRUPTS();
-	}
-	return false;
-}
-
 /* --- graph state: the insert --- */
 
-/* Write the node and its own list: one atomic change. Returns its nid. */
+/*
+ * Write the node, its own list, and the links that lie on the page of that
+ * list or of its anchor: one atomic change, so that the node is in reach from
+ * the moment it exists. 'links' may be NULL. Returns its nid.
+ */
 static uint32
 write_node(PirHnswIndex *hnsw, const void *item, ItemPointer tid,
-		   const PirHnswCandidate *chosen, int nchosen, uint32 *nlive)
+		   const PirHnswCandidate *chosen, int nchosen, PirHnswLinks *links, uint32 *nlive)
 {
 	const PirMetaHeadOnPage *head = &hnsw->meta.head;
-	Buffer		metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
-	uint32		nid = choose_slot(hnsw, metabuf, true);
-	uint32		list_slot = nid % head->lists_per_page;
+	uint32		anchor_page = 0;
+	Buffer		anchor_buf = InvalidBuffer;
+	Buffer		metabuf;
 	Buffer		buf;
 	Buffer		list_buf;
+	uint32		nid;
+	uint32		list_slot;
 	PirHnswMetaOnPage *meta;
 	PirHnswListOnPage *list;
 	PirWal		wal;
 	Page		page;
 
+	if (links != NULL && pir_hnsw_anchor_page(links, &anchor_page))
+		anchor_buf = pir_table_pin(hnsw->store, PIR_TABLE_LIST, anchor_page);
+	metabuf = pir_meta_read(hnsw->rel, PIR_KIND_HNSW, PIR_LOCK_EXCLUSIVE);
+	nid = choose_slot(hnsw, metabuf, true);
+	list_slot = nid % head->lists_per_page;
 	if (head->pages_per_node > 1)
 		write_chunks(hnsw, nid, item);
 	buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, pir_hnsw_code_page(head, nid));
 	list_buf = pir_table_pin(hnsw->store, PIR_TABLE_LIST, pir_hnsw_list_page(head, nid));
 	pir_page_lock(hnsw->rel, buf, PIR_PAGE_CODE, PIR_LOCK_EXCLUSIVE);
-	pir_page_lock(hnsw->rel, list_buf, PIR_PAGE_LIST, PIR_LOCK_EXCLUSIVE);
+	if (anchor_buf != InvalidBuffer)
+		pir_page_lock_pair(hnsw->rel, list_buf, anchor_buf, PIR_PAGE_LIST);
+	else
+		pir_page_lock(hnsw->rel, list_buf, PIR_PAGE_LIST, PIR_LOCK_EXCLUSIVE);
 
 	pir_wal_begin(&wal, hnsw->rel);
 	meta = (PirHnswMetaOnPage *) pir_page_content(pir_wal_page(&wal, metabuf));
@@ -482,10 +358,10 @@ write_node(PirHnswIndex *hnsw, const void *item, ItemPointer tid,
 	if (list_slot >= pir_page_special(page)->nslots)
 	{
 		pir_page_special(page)->nslots = list_slot + 1;
-		pir_page_set_used(page, (Size) (list_slot + 1) * head->list_size);
+		pir_page_set_used(page, PIR_PAGE_CAPACITY);
 	}
 	list = pir_hnsw_list_at(head, page, nid);
-	memset(list, 0, head->list_size);
+	list->nedges = list->flags = 0;
 	for (int i = 0; i < nchosen; i++)
 	{
 		/* the slot may have been that of a neighbour until a moment ago */
@@ -493,50 +369,22 @@ write_node(PirHnswIndex *hnsw, const void *item, ItemPointer tid,
 			list->edges[list->nedges++] = chosen[i].node;
 	}
 	list->nfull = list->nedges;
+	if (links != NULL)
+		pir_hnsw_put_links(links, page, pir_hnsw_list_page(head, nid), nid);
+	if (anchor_buf != InvalidBuffer && anchor_buf != list_buf)
+		pir_hnsw_put_links(links, pir_wal_page(&wal, anchor_buf), anchor_page, nid);
 	pir_wal_finish(&wal);
 
-	pir_page_release(list_buf);
+	if (anchor_buf != InvalidBuffer)
+		pir_page_unlock_pair(list_buf, anchor_buf);
+	else
+		pir_page_unlock(list_buf);
+	if (anchor_buf != InvalidBuffer)
+		pir_page_unpin(anchor_buf);
+	pir_page_unpin(list_buf);
 	pir_page_release(buf);
 	pir_page_release(metabuf);
 	return nid;
-}
-
-/*
- * Make every neighbour know the new node; one of the edges is its anchor.
- * False if nobody takes the anchor.
- */
-static bool
-link_back(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, const void *item,
-		  const PirHnswCandidate *cands, int nchosen, int ncands)
-{
-	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "piramid link back",
-											   ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(work);
-	int			anchored = -1;
-
-	/*
-	 * The anchor comes first, so that the time in which nobody leads to the
-	 * node is short. Half of a list may be anchors; if no chosen neighbour
-	 * has room, any other candidate will do, and then any list at all.
-	 */
-	for (int limit = hnsw->cap / 2; anchored < 0 && limit <= (int) hnsw->cap; limit += hnsw->cap - hnsw->cap / 2)
-	{
-		for (int i = 0; i < ncands && anchored < 0; i++)
-		{
-			if (pir_hnsw_add_edge(hnsw, pins, cands[i].node, cands[i].item, nid, item, true, limit))
-				anchored = i;
-			MemoryContextReset(work);
-		}
-	}
-	for (int i = 0; i < nchosen && anchored >= 0; i++)
-	{
-		if (i != anchored)
-			(void) pir_hnsw_add_edge(hnsw, pins, cands[i].node, cands[i].item, nid, item, false, 0);
-		MemoryContextReset(work);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(work);
-	return anchored >= 0;
 }
 
 /*
@@ -608,6 +456,7 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 	PirHnswSearch search;
 	PirQuantQuery *query;
 	PirHnswCandidate *cands;
+	PirHnswLinks *links;
 	int			ef = pir_hnsw_ef_construction(hnsw->rel);
 	int			ncands = 0;
 	int			nchosen;
@@ -637,7 +486,8 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 	nchosen = pir_hnsw_select(hnsw->quant, item, cands, ncands, hnsw->meta.head.m,
 							  pir_alloc_aligned(CurrentMemoryContext,
 												pir_hnsw_select_scratch_size(hnsw->quant, ncands), false));
-	nid = write_node(hnsw, item, tid, cands, nchosen, &nlive);
+	links = pir_hnsw_plan_links(hnsw, &search.pins, cands, nchosen, item);
+	nid = write_node(hnsw, item, tid, cands, nchosen, links, &nlive);
 
 	/*
 	 * All candidates may have become tombstones by now, or hold as many
@@ -649,7 +499,7 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 		bool		linked;
 
 		if (ncands > 0)
-			linked = link_back(hnsw, &search.pins, nid, item, cands, nchosen, ncands);
+			linked = pir_hnsw_write_links(links, &search.pins, nid, item, cands, nchosen, ncands);
 		else
 			linked = become_root(hnsw, &search.pins, nid, item);
 		pir_hnsw_search_unpin(&search);
@@ -665,6 +515,7 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 													pir_hnsw_select_scratch_size(hnsw->quant, ncands), false));
 		for (int i = 0; i < nchosen; i++)
 			(void) pir_hnsw_add_edge(hnsw, &search.pins, nid, item, cands[i].node, cands[i].item, false, 0);
+		links = pir_hnsw_plan_links(hnsw, &search.pins, cands, nchosen, item);
 	}
 	if (ncands > 0)
 		pir_hnsw_sample_entry(hnsw, nid, item, nlive);

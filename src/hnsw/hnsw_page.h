@@ -153,7 +153,7 @@ StaticAssertDecl(offsetof(PirHnswTidsOnPage, tids) == 12, "tids head is 12 bytes
  *   OFFSET  SIZE  FIELD          MEANING
  *        0     1  nedges         edges in use, at most 2 m
  *        1     1  flags          PIR_LIST_DEAD
- *        2     1  nfull          nedges when the list was last chosen anew
+ *        2     1  nfull          most edges it had, as far as known; inserts leave it behind
  *        3     1  reserved       0
  *        4     0  edges          uint32: nid, and PIR_EDGE_ANCHOR
  *

@@ -289,6 +289,8 @@ extern bool pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPoi
 extern void pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, ItemPointer tid,
 								  bool unchanged);
 
+/* --- hnsw_link.c --- */
+
 /*
  * Add the edge from -> to, pruning a full list; false if 'from' is dead or
  * its list does not take it. With 'anchor' the edge is marked and kept; false
@@ -299,6 +301,36 @@ extern bool pir_hnsw_add_edge(PirHnswIndex *hnsw, PirPins *pins, uint32 from, co
 
 /* Copy a node's item if it is live; for selection. False if it is not. */
 extern bool pir_hnsw_copy_item(PirHnswIndex *hnsw, PirPins *pins, uint32 nid, void *item);
+
+/* The links from others to a node that is about to be written. */
+typedef struct PirHnswLinks PirHnswLinks;
+
+/*
+ * Plan an edge from each chosen node to a new one with this item; the first
+ * list with room for an anchor gives it. The node has no number yet. Allocates
+ * in the current memory context. Locks: share locks, one page at a time.
+ */
+extern PirHnswLinks *pir_hnsw_plan_links(PirHnswIndex *hnsw, PirPins *pins,
+										 const PirHnswCandidate *chosen, int nchosen,
+										 const void *item);
+
+/* The logical list page of the planned anchor; false if there is none. */
+extern bool pir_hnsw_anchor_page(const PirHnswLinks *links, uint32 *logical);
+
+/*
+ * Write those links to node nid that lie on a list page and whose lists are
+ * still what they were. Locks: caller holds the page exclusively; 'page' is
+ * its WAL copy.
+ */
+extern void pir_hnsw_put_links(PirHnswLinks *links, Page page, uint32 logical, uint32 nid);
+
+/*
+ * Write the links that are not written yet; where a list has changed, choose
+ * anew. False if no candidate took the anchor.
+ * Locks: exclusive ones on up to PIR_WAL_MAX_PAGES list pages.
+ */
+extern bool pir_hnsw_write_links(PirHnswLinks *links, PirPins *pins, uint32 nid, const void *item,
+								 const PirHnswCandidate *cands, int nchosen, int ncands);
 
 /* --- hnsw_scan.c --- */
 extern IndexScanDesc pir_hnsw_beginscan(Relation index, int nkeys, int norderbys);

@@ -147,7 +147,7 @@ new_list(PirHnswVacuum *vac, uint32 nid, const PirHnswListOnPage *old, PirHnswLi
 
 	memset(new, 0, vac->hnsw.meta.head.list_size);
 	new->flags = old->flags;
-	new->nfull = old->nfull;
+	new->nfull = Max(old->nfull, old->nedges);
 	for (int i = 0; i < old->nedges; i++)
 	{
 		uint32		target = PIR_EDGE_NODE(old->edges[i]);
@@ -160,7 +160,7 @@ new_list(PirHnswVacuum *vac, uint32 nid, const PirHnswListOnPage *old, PirHnswLi
 	}
 	if (n == old->nedges)
 		return false;
-	if (n < (int) REPAIR_BELOW(cap) && n < REPAIR_LOST(old->nfull))
+	if (n < (int) REPAIR_BELOW(cap) && n < REPAIR_LOST(new->nfull))
 	{
 		n = repair_list(vac, nid, new->edges, n, dead, ndead);
 		new->nfull = n;

@@ -1243,13 +1243,16 @@ COMMENT ON OPERATOR CLASS bit_jaccard_ops USING hnsw IS 'Jaccard distance of bit
 --| What an index is and holds: its kind, state ('flat': every code is compared;
 --| 'graph'), value type, metric, quantizer with its bits per dimension, the
 --| dimensions of the column and those that are encoded, rows its parameters were
---| computed from, heap rows, nodes, entries of searches, pages by kind, size.
+--| computed from, the measured relative error of distances between near rows and
+--| how many rows it makes a search look at to find the 10 nearest (codes that are
+--| too coarse for the table show by more than 60; NULL if not measured), heap rows, nodes, entries of searches, pages by kind, size.
 --| Nodes are fewer than heap rows where rows have the same code. For whoever may
 --| read the table, and members of pg_stat_scan_tables. Works on standbys.
 CREATE FUNCTION piramid_index_info(index regclass,
 		OUT access_method text, OUT kind text, OUT state text, OUT value_type text,
 		OUT metric text, OUT quantizer text, OUT bits integer, OUT dimensions integer,
 		OUT code_dimensions integer, OUT m integer, OUT trained_rows bigint,
+		OUT code_error double precision, OUT code_rows double precision,
 		OUT heap_rows bigint, OUT live_nodes bigint, OUT dead_nodes bigint,
 		OUT free_nodes bigint, OUT entries bigint, OUT pages jsonb, OUT bytes bigint,
 		OUT bytes_per_row double precision, OUT format_version text) RETURNS record

@@ -24,6 +24,8 @@ typedef struct PirIndexInfo
 	const char *state;			/* in the kind's words: "flat", "graph" */
 	PirMetaHeadOnPage head;		/* copy */
 	uint64		trained_rows;	/* rows that its parameters were computed from */
+	double		code_error;		/* PirQuantMeasure of the codes; 0 if not measured */
+	double		code_rows;
 	uint64		heap_rows;		/* heap rows the index points to */
 	uint64		live_nodes;
 	uint64		dead_nodes;		/* deleted, not yet taken out by VACUUM */

@@ -253,3 +253,34 @@ pir_code_choose(Relation index, int quantizer, int bits, PirMetaHeadOnPage *head
 	head->item_size = pir_quant_item_size(&spec);
 	head->seed = spec.seed;
 }
+
+bool
+pir_code_refine(PirMetaHeadOnPage *head)
+{
+	PirQuantSpec spec = {0};
+
+	spec.metric = head->metric;
+	spec.dim = head->code_dim;
+	switch (head->quantizer)
+	{
+		case PIR_QUANT_RABITQ:
+			spec.quantizer = head->bits < 8 ? PIR_QUANT_RABITQ : PIR_QUANT_HALF;
+			break;
+		case PIR_QUANT_SQ8:
+			spec.quantizer = PIR_QUANT_HALF;
+			break;
+		case PIR_QUANT_HALF:
+			if (head->value_type == PIR_VALUE_HALFVEC)
+				return false;
+			spec.quantizer = PIR_QUANT_NONE;
+			break;
+		default:
+			return false;
+	}
+	spec.bits = spec.quantizer == PIR_QUANT_RABITQ ? 8 : pir_code_default_bits(spec.quantizer);
+
+	head->quantizer = spec.quantizer;
+	head->bits = spec.bits;
+	head->item_size = pir_quant_item_size(&spec);
+	return true;
+}

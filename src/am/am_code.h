@@ -35,4 +35,11 @@ extern void pir_code_column(Relation index, PirKindId kind, const char *am_name,
 							PirMetaHeadOnPage *head);
 extern void pir_code_choose(Relation index, int quantizer, int bits, PirMetaHeadOnPage *head);
 
+/*
+ * The next finer code than that of 'head', for those who do not choose: sets
+ * quantizer, bits and item_size. False if there is none. What follows from
+ * these is for the caller to do again.
+ */
+extern bool pir_code_refine(PirMetaHeadOnPage *head);
+
 #endif							/* PIR_AM_CODE_H */

@@ -48,11 +48,13 @@ static void
 sample_table(PirHnswBuilder *builder, IndexInfo *info, float **centre)
 {
 	PirHnswSample		sample;
+	double		table_rows = 0;
 
 	pir_hnsw_sample_begin(&sample, builder);
 	if (pir_hnsw_sample_wanted(builder))
 	{
 		BlockNumber nblocks = pir_page_count(builder->heap);
+		BlockNumber nread = 0;
 		BlockSamplerData sampler;
 
 		BlockSampler_Init(&sampler, nblocks, SAMPLE_BLOCKS, pir_random_below(PG_UINT32_MAX));
@@ -65,9 +67,12 @@ sample_table(PirHnswBuilder *builder, IndexInfo *info, float **centre)
 			table_index_build_range_scan(builder->heap, builder->index, info,
 										 false, !info->ii_Concurrent, false, block, 1,
 										 sample_row, &sample, NULL);
+			nread++;
 		}
+		if (nread > 0)
+			table_rows = (double) sample.nrows / nread * nblocks;
 	}
-	pir_hnsw_sample_finish(&sample, centre);
+	pir_hnsw_sample_finish(&sample, table_rows, true, centre);
 }
 
 /* A meta page for an index without rows. */

@@ -19,7 +19,16 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* --- the sample: centre and scale --- */
+/* --- the sample: centre, scale, choice of the code --- */
+
+/*
+ * An index is expected to grow to at least so many rows. The more there are,
+ * the nearer are neighbours, and the finer must codes be.
+ */
+#define GROWN_ROWS		100000.0
+
+/* Vectors kept to measure codes with, even if maintenance_work_mem is small */
+#define MIN_VECTORS		256
 
 void
 pir_hnsw_sample_begin(PirHnswSample *sample, PirHnswBuilder *builder)
@@ -30,6 +39,16 @@ pir_hnsw_sample_begin(PirHnswSample *sample, PirHnswBuilder *builder)
 										  pir_size_mul(builder->value.code_dim, sizeof(double)));
 	sample->low = MemoryContextAlloc(builder->context, PIR_HNSW_SAMPLE_ROWS * sizeof(float));
 	sample->high = MemoryContextAlloc(builder->context, PIR_HNSW_SAMPLE_ROWS * sizeof(float));
+	sample->vectors = NULL;
+	sample->nvectors = sample->max_vectors = 0;
+	if (pir_hnsw_sample_wanted(builder))
+	{
+		Size		size = pir_size_mul(builder->value.code_dim, sizeof(float));
+		Size		room = (Size) maintenance_work_mem * 1024 / 8 / size;
+
+		sample->max_vectors = Min(Max(room, MIN_VECTORS), PIR_HNSW_SAMPLE_ROWS);
+		sample->vectors = MemoryContextAllocHuge(builder->context, pir_size_mul(sample->max_vectors, size));
+	}
 }
 
 void
@@ -47,16 +66,91 @@ pir_hnsw_sample_add(PirHnswSample *sample, const float *input)
 		low = Min(low, input[i]);
 		high = Max(high, input[i]);
 	}
+	if (sample->nvectors < sample->max_vectors)
+		memcpy(sample->vectors + (Size) sample->nvectors++ * dim, input, dim * sizeof(float));
 	sample->low[sample->nrows] = low;
 	sample->high[sample->nrows] = high;
 	sample->nrows++;
 }
 
-void
-pir_hnsw_sample_finish(PirHnswSample *sample, float **centre)
+/* Is the code of a row its value, to the bit? */
+static bool
+stored_as_is(const PirHnswBuilder *builder)
+{
+	switch (builder->meta.head.quantizer)
+	{
+		case PIR_QUANT_NONE:
+		case PIR_QUANT_BITS:
+			return true;
+		case PIR_QUANT_HALF:
+			return builder->value.type == PIR_VALUE_HALFVEC;
+		default:
+			return false;
+	}
+}
+
+static void
+prepare_quantizer(PirHnswBuilder *builder, const float *centre)
+{
+	PirQuantSpec spec;
+
+	pir_hnsw_quant_spec(&builder->meta, centre, &spec);
+	builder->quant = pir_quant_init(pir_alloc_aligned(builder->context, pir_quant_size(&spec), false),
+									&spec);
+	builder->scratch = pir_alloc_aligned(builder->context,
+										 pir_quant_scratch_size(builder->quant), false);
+	builder->stride = TYPEALIGN(8, builder->meta.head.item_size);
+}
+
+/*
+ * Choose the codes: the first that tells near neighbours apart (see
+ * quant_measure.c), from those the index has by default to finer ones.
+ */
+static void
+choose_code(PirHnswSample *sample, double table_rows, bool warn, const float *centre)
 {
 	PirHnswBuilder *builder = sample->builder;
-	PirQuantSpec spec;
+	PirHnswMetaOnPage *meta = &builder->meta;
+	PirQuantSurvey *survey = MemoryContextAlloc(builder->context, sizeof(PirQuantSurvey));
+
+	pir_quant_survey(builder->value.metric, sample->vectors, sample->nvectors,
+					 builder->value.code_dim, Max(table_rows, GROWN_ROWS), survey);
+	for (;;)
+	{
+		PirQuantMeasure measure = {0, PIR_QUANT_SURVEY_NEAR};
+		void	   *memory;
+
+		CHECK_FOR_INTERRUPTS();
+		memory = pir_alloc_aligned(builder->row_context, pir_quant_measure_size(builder->quant), false);
+		if (!stored_as_is(builder))
+			pir_quant_measure(builder->quant, survey, sample->vectors, memory, &measure);
+		MemoryContextReset(builder->row_context);
+		meta->code_error = measure.error;
+		meta->code_rows = measure.rows;
+		if (measure.rows <= PIR_QUANT_MAX_ROWS)
+			break;
+		if (!pir_hnsw_finer_code(builder->index, &meta->head))
+		{
+			if (warn && measure.rows > PIR_QUANT_WARN_ROWS)
+				ereport(WARNING,
+						(errmsg("codes of quantizer \"%s\" with %u bits do not tell near neighbours apart in index \"%s\"",
+								pir_quant_name(meta->head.quantizer), meta->head.bits,
+								RelationGetRelationName(builder->index)),
+						 errdetail("Distances between near rows are off by %.2g %%; "
+								   "a search would have to look at %.3g rows to find the nearest %d.",
+								   100 * measure.error, measure.rows, PIR_QUANT_SURVEY_NEAR),
+						 errhint("Leave out \"quantizer\" and \"bits\", or increase hnsw.ef_search.")));
+			break;
+		}
+		prepare_quantizer(builder, centre);
+	}
+	pfree(survey);
+}
+
+void
+pir_hnsw_sample_finish(PirHnswSample *sample, double table_rows, bool warn, float **centre)
+{
+	PirHnswBuilder *builder = sample->builder;
 
 	*centre = NULL;
 	builder->meta.ntrained = 0;
@@ -71,18 +165,18 @@ pir_hnsw_sample_finish(PirHnswSample *sample, float **centre)
 	pir_quant_train_l1(sample->low, sample->high, sample->nrows,
 					   &builder->meta.scale, &builder->meta.offset);
 
-	pir_hnsw_quant_spec(&builder->meta, *centre, &spec);
-	builder->quant = pir_quant_init(pir_alloc_aligned(builder->context, pir_quant_size(&spec), false),
-									&spec);
-	builder->scratch = pir_alloc_aligned(builder->context,
-										 pir_quant_scratch_size(builder->quant), false);
+	prepare_quantizer(builder, *centre);
+	if (*centre != NULL && sample->vectors != NULL)
+		choose_code(sample, table_rows, warn, *centre);
+	if (sample->vectors != NULL)
+		pfree(sample->vectors);
+	sample->vectors = NULL;
 }
 
 bool
 pir_hnsw_sample_wanted(const PirHnswBuilder *builder)
 {
-	return builder->meta.head.quantizer == PIR_QUANT_RABITQ ||
-		builder->meta.head.quantizer == PIR_QUANT_SQ8;
+	return !stored_as_is(builder);
 }
 
 /* --- collecting rows --- */
@@ -101,7 +195,6 @@ pir_hnsw_builder_init(PirHnswBuilder *builder, Relation heap, Relation index, co
 	pir_hnsw_value_info(meta, &builder->value);
 	builder->input = pir_alloc_aligned(builder->context, pir_value_input_size(&builder->value), true);
 	builder->ef_construction = pir_hnsw_ef_construction(index);
-	builder->stride = TYPEALIGN(8, meta->head.item_size);
 }
 
 /* Bytes that n nodes take while their graph is built. */

@@ -58,6 +58,9 @@ typedef struct PirHnswSample
 	double	   *sums;			/* per dimension */
 	float	   *low;			/* smallest component of each row (L1) */
 	float	   *high;
+	float	   *vectors;		/* of the first 'nvectors' rows, or NULL */
+	uint32		nvectors;
+	uint32		max_vectors;
 	uint32		nrows;
 } PirHnswSample;
 
@@ -70,7 +73,7 @@ typedef struct PirHnswSample
 extern void pir_hnsw_builder_init(PirHnswBuilder *builder, Relation heap, Relation index,
 								  const PirHnswMetaOnPage *meta);
 
-/* Does the index's quantizer learn from a sample at all? */
+/* Is there anything to learn from a sample for the index's quantizer? */
 extern bool pir_hnsw_sample_wanted(const PirHnswBuilder *builder);
 
 extern void pir_hnsw_sample_begin(PirHnswSample *sample, PirHnswBuilder *builder);
@@ -81,9 +84,11 @@ extern void pir_hnsw_sample_add(PirHnswSample *sample, const float *input);
 /*
  * Prepare the builder's quantizer with what the sample taught: the centre if
  * there were rows enough (else *centre is NULL), and the scale of scalar L1
- * codes.
+ * codes. If the choice of the code is ours, takes the coarsest that resolves
+ * near neighbours among the about 'table_rows' rows, and changes the identity
+ * in builder->meta; if it is the user's, warns of one that does not if 'warn'.
  */
-extern void pir_hnsw_sample_finish(PirHnswSample *sample, float **centre);
+extern void pir_hnsw_sample_finish(PirHnswSample *sample, double table_rows, bool warn, float **centre);
 
 /* Set max_nodes from maintenance_work_mem; after the sample is finished. */
 extern void pir_hnsw_builder_limit(PirHnswBuilder *builder);

@@ -123,6 +123,8 @@ describe(Relation index, PirIndexInfo *info)
 		info->state = meta->state == PIR_HNSW_FLAT ? "flat" : "graph";
 		info->head = meta->head;
 		info->trained_rows = meta->ntrained;
+		info->code_error = meta->code_error;
+		info->code_rows = meta->code_rows;
 		info->heap_rows = count_rows(&hnsw);
 		info->live_nodes = meta->nlive;
 		info->dead_nodes = meta->ndead;

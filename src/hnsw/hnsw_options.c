@@ -83,3 +83,17 @@ pir_hnsw_identity(Relation index, PirMetaHeadOnPage *head)
 	head->m = pir_hnsw_m(index);
 	pir_hnsw_geometry(head);
 }
+
+bool
+pir_hnsw_finer_code(Relation index, PirMetaHeadOnPage *head)
+{
+	const PirHnswOptions *options = (PirHnswOptions *) index->rd_options;
+
+	if (options && (options->quantizer != PIR_CODE_AUTO || options->bits != 0))
+		return false;
+	if (!pir_code_refine(head))
+		return false;
+	pir_hnsw_geometry(head);
+	pir_meta_seal(head);
+	return true;
+}

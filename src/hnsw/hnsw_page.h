@@ -44,6 +44,8 @@
  *      168     4  ntrained       rows that the centre was computed from
  *      172     4  retired        first page-table page of the flat state whose pages are
  *                                still to be freed, or InvalidBlockNumber
+ *      176     4  code_error     PirQuantMeasure.error of the codes; 0 if not measured
+ *      180     4  code_rows      PirQuantMeasure.rows; 0 if not measured
  *
  *   Written by hnsw_build.c, hnsw_insert.c, hnsw_vacuum.c. Guarded by the
  *   content lock of block 0.
@@ -66,9 +68,11 @@ typedef struct PirHnswMetaOnPage
 	float		offset;
 	uint32		ntrained;
 	BlockNumber retired;
+	float		code_error;
+	float		code_rows;
 } PirHnswMetaOnPage;
 
-StaticAssertDecl(sizeof(PirHnswMetaOnPage) == 176, "hnsw meta page is 176 bytes");
+StaticAssertDecl(sizeof(PirHnswMetaOnPage) == 184, "hnsw meta page is 184 bytes");
 
 /* PirHnswMetaOnPage.state */
 #define PIR_HNSW_FLAT		1	/* no lists, no entries: every code is scanned */

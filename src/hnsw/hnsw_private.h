@@ -374,4 +374,11 @@ extern int	pir_hnsw_ef_construction(Relation index);
  */
 extern void pir_hnsw_identity(Relation index, PirMetaHeadOnPage *head);
 
+/*
+ * Give an index whose codes the user left to us the next finer ones: changes
+ * quantizer, bits and geometry of an identity and seals it. False if there are
+ * none, or the choice was the user's.
+ */
+extern bool pir_hnsw_finer_code(Relation index, PirMetaHeadOnPage *head);
+
 #endif							/* PIR_HNSW_PRIVATE_H */

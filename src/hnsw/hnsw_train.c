@@ -167,7 +167,7 @@ train_locked(Relation index, Relation heap)
 				pir_hnsw_sample_add(&sample, builder.input);
 		}
 	}
-	pir_hnsw_sample_finish(&sample, &centre);
+	pir_hnsw_sample_finish(&sample, nrows, false, &centre);
 	pir_hnsw_builder_limit(&builder);
 	builder.max_nodes = Max(builder.max_nodes, (uint32) nrows);
 	for (int i = 0; i < nrows; i++)

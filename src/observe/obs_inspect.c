@@ -37,6 +37,8 @@ enum
 	COL_CODE_DIMENSIONS,
 	COL_M,
 	COL_TRAINED_ROWS,
+	COL_CODE_ERROR,
+	COL_CODE_ROWS,
 	COL_HEAP_ROWS,
 	COL_LIVE_NODES,
 	COL_DEAD_NODES,
@@ -114,6 +116,9 @@ pir_index_info(PG_FUNCTION_ARGS)
 	values[COL_M] = Int32GetDatum(info.head.m);
 	nulls[COL_M] = info.head.m == 0;
 	values[COL_TRAINED_ROWS] = Int64GetDatum(info.trained_rows);
+	values[COL_CODE_ERROR] = Float8GetDatum(info.code_error);
+	values[COL_CODE_ROWS] = Float8GetDatum(info.code_rows);
+	nulls[COL_CODE_ERROR] = nulls[COL_CODE_ROWS] = info.code_rows == 0;
 	values[COL_HEAP_ROWS] = Int64GetDatum(info.heap_rows);
 	values[COL_LIVE_NODES] = Int64GetDatum(info.live_nodes);
 	values[COL_DEAD_NODES] = Int64GetDatum(info.dead_nodes);

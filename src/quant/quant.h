@@ -171,6 +171,58 @@ extern float pir_quant_code_distance(const PirQuant *quant, const void *item_a, 
  */
 extern void pir_quant_train_l1(float *low, float *high, uint32_t n, float *scale, float *offset);
 
+/*
+ * Do codes of some kind tell near neighbours apart, in one table? A survey of
+ * a sample looks at the neighbours, once; a measurement compares the codes of
+ * one prepared quantizer with them. See README.md, "Do the codes resolve the
+ * neighbours?".
+ */
+#define PIR_QUANT_SURVEY_PROBES	100 /* rows whose neighbours are looked for */
+#define PIR_QUANT_SURVEY_DEPTH	16	/* neighbours of each */
+#define PIR_QUANT_SURVEY_NEAR	10	/* rank that codes must resolve */
+#define PIR_QUANT_MAX_ROWS		60	/* codes resolve it with at most so many rows to look at */
+#define PIR_QUANT_WARN_ROWS		200 /* with more, users must be told */
+
+typedef struct PirQuantProbe
+{
+	uint32_t	row;			/* number in the sample */
+	uint32_t	neighbour;		/* a near row of the sample */
+	double		dist;			/* of the 10th nearest row in the table, estimated */
+	double		excess;			/* by this the neighbour's rank is above 10 */
+} PirQuantProbe;
+
+typedef struct PirQuantSurvey
+{
+	bool		taxicab;
+	uint32_t	dim;
+	uint32_t	nprobes;
+	double		exponent;		/* rows within distance d grow as d to this */
+	PirQuantProbe probes[PIR_QUANT_SURVEY_PROBES];
+} PirQuantSurvey;
+
+typedef struct PirQuantMeasure
+{
+	float		error;			/* of a distance from codes, relative, at near neighbours: median */
+	float		rows;			/* rows to look at for the 10 nearest: enough in 9 of 10 places */
+} PirQuantMeasure;
+
+/*
+ * Survey 'sample', n vectors of dim floats out of a table of nrows rows (as
+ * pir_quant_encode() takes them; not for bit strings). Reads n times
+ * PIR_QUANT_SURVEY_PROBES vectors: 10 ms for 4096 vectors of 512 dimensions.
+ */
+extern void pir_quant_survey(PirMetric metric, const float *sample, uint32_t n, uint32_t dim,
+							 double nrows, PirQuantSurvey *survey);
+
+/*
+ * Measure codes of 'quant' with a survey of the same sample. 'memory' is
+ * pir_quant_measure_size() bytes. The result depends on the arguments alone,
+ * but for the last places of float sums.
+ */
+extern size_t pir_quant_measure_size(const PirQuant *quant);
+extern void pir_quant_measure(const PirQuant *quant, const PirQuantSurvey *survey,
+							  const float *sample, void *memory, PirQuantMeasure *result);
+
 /* Error bounds are this many units wide: see README.md. */
 #define PIR_QUANT_EPS		2.5f
 /* ... and this many where an answer must be exact (about 6e-7 two-sided). */

@@ -28,11 +28,19 @@
 /* The hardware fetches on by itself behind this. */
 #define PREFETCH_BYTES	1024
 
+/*
+ * Bytes of nodes asked for ahead of the one being scored, and at least so many
+ * nodes.
+ */
+#define PREFETCH_AHEAD_BYTES	1536
+#define PREFETCH_AHEAD_MIN		2
+
 /* A neighbour to evaluate, sortable by place. */
 typedef struct Wanted
 {
 	uint32		nid;
 	uint32		page;			/* logical code page */
+	uint32		offset;			/* of the slot on the page */
 } Wanted;
 
 void
@@ -241,112 +249,137 @@ add_found(PirHnswSearch *search, const PirHnswNodeOnPage *node, uint32 nid, floa
 	return search->nfound++;
 }
 
-/*
- * Score the wanted nodes of one page. The first 'n' entries of 'wanted' lie
- * on it.
- */
-static void
-evaluate_page(PirHnswSearch *search, const Wanted *wanted, int n)
+/* Where a node is; one division, where pir_hnsw_code_page() and _node_at() take two. */
+static inline Wanted
+locate(const PirHnswSearch *search, uint32 nid)
 {
-	PirHnswIndex *hnsw = search->hnsw;
-	const PirMetaHeadOnPage *head = &hnsw->meta.head;
-	Buffer		buf = pir_pins_get(&search->pins, PIR_TABLE_CODE, wanted[0].page);
-	Page		page = pir_page_lock_pinned(buf, PIR_LOCK_SHARE);
+	const PirMetaHeadOnPage *head = &search->hnsw->meta.head;
+	Wanted		wanted = {.nid = nid, .offset = PIR_PAGE_CONTENT};
 
-	for (int i = 0; i < n; i++)
+	if (unlikely(head->pages_per_node > 1))
+		wanted.page = nid * head->pages_per_node;
+	else
 	{
-		uint32		nid = wanted[i].nid;
-		PirHnswNodeOnPage *node = pir_hnsw_node_at(head, page, nid);
-		const void *item;
-		float		dist;
-		bool		wanted_now;
-		int			f;
-
-		/*
-		 * An edge may be stale: see README.md, "Stale edges". Behind the last
-		 * slot in use a page is zero, which is PIR_NODE_UNUSED.
-		 */
-		if (node->state != PIR_NODE_LIVE && node->state != PIR_NODE_DEAD)
-			continue;
-
-		item = pir_hnsw_item(hnsw, page, nid, search->item_scratch);
-		dist = pir_quant_distance(hnsw->quant, search->query, item);
-		search->nevaluated++;
-
-		wanted_now = admits(search, dist);
-		if (!wanted_now && !search->keep_all)
-			continue;
-		f = add_found(search, node, nid, dist);
-		if (!wanted_now)
-			continue;
-		search->found[f].err = pir_quant_error(hnsw->quant, search->query, item, dist);
-		push_frontier(search, f);
-		if (search->found[f].live)
-			push_best(search, f);
+		wanted.page = nid / head->nodes_per_page;
+		wanted.offset += (nid - wanted.page * head->nodes_per_page) * head->node_size;
 	}
-	pir_page_unlock(buf);
+	return wanted;
 }
 
-/* Bring the cache lines of a node on their way; as many as a walk may wait for. */
+/* Bring a node on its way; as many cache lines as a walk may wait for. */
 static inline void
 prefetch_node(PirHnswSearch *search, const Wanted *wanted)
 {
-	const PirMetaHeadOnPage *head = &search->hnsw->meta.head;
-	Buffer		buf = pir_pins_get(&search->pins, PIR_TABLE_CODE, wanted->page);
-	const char *node = (const char *) pir_hnsw_node_at(head, pir_page_of(buf), wanted->nid);
-	Size		bytes = Min(head->node_size, PREFETCH_BYTES);
+	pir_pins_prefetch(&search->pins, PIR_TABLE_CODE, wanted->page, wanted->offset,
+					  Min(search->hnsw->meta.head.node_size, PREFETCH_BYTES));
+}
 
-	for (Size done = 0; done < bytes; done += PIR_CACHE_LINE)
-		pir_prefetch(node + done);
+static inline void
+prefetch_list(PirHnswSearch *search, uint32 nid)
+{
+	const PirMetaHeadOnPage *head = &search->hnsw->meta.head;
+	uint32		page = pir_hnsw_list_page(head, nid);
+
+	pir_pins_prefetch(&search->pins, PIR_TABLE_LIST, page,
+					  PIR_PAGE_CONTENT + (nid - page * head->lists_per_page) * head->list_size,
+					  head->list_size);
+}
+
+/* Score a node on a locked page. */
+static void
+evaluate_node(PirHnswSearch *search, Page page, const Wanted *wanted)
+{
+	PirHnswIndex *hnsw = search->hnsw;
+	PirHnswNodeOnPage *node = (PirHnswNodeOnPage *) ((char *) page + wanted->offset);
+	const void *item;
+	float		dist;
+	bool		wanted_now;
+	int			f;
+
+	/*
+	 * An edge may be stale: see README.md, "Stale edges". Behind the last slot
+	 * in use a page is zero, which is PIR_NODE_UNUSED.
+	 */
+	if (node->state != PIR_NODE_LIVE && node->state != PIR_NODE_DEAD)
+		return;
+
+	item = pir_hnsw_item(hnsw, page, wanted->nid, search->item_scratch);
+	dist = pir_quant_distance(hnsw->quant, search->query, item);
+	search->nevaluated++;
+
+	wanted_now = admits(search, dist);
+	if (!wanted_now && !search->keep_all)
+		return;
+	f = add_found(search, node, wanted->nid, dist);
+	if (!wanted_now)
+		return;
+	search->found[f].err = pir_quant_error(hnsw->quant, search->query, item, dist);
+	push_frontier(search, f);
+	if (search->found[f].live)
+		push_best(search, f);
+}
+
+/*
+ * Score nodes, which are in order of pages: each page is locked once. The
+ * time goes into waiting for memory, so the next few are asked for before one
+ * is looked at; all of them at once would be more than the processor can have
+ * under way.
+ */
+static void
+evaluate(PirHnswSearch *search, const Wanted *wanted, int n)
+{
+	int			ahead = Max(PREFETCH_AHEAD_MIN,
+							PREFETCH_AHEAD_BYTES / search->hnsw->meta.head.node_size);
+	int			asked = 0;
+	Buffer		buf = InvalidBuffer;
+	Page		page = NULL;
+
+	for (int i = 0; i < n; i++)
+	{
+		for (; asked < n && asked < i + ahead; asked++)
+			prefetch_node(search, &wanted[asked]);
+		if (i == 0 || wanted[i].page != wanted[i - 1].page)
+		{
+			if (i > 0)
+				pir_page_unlock(buf);
+			buf = pir_pins_get(&search->pins, PIR_TABLE_CODE, wanted[i].page);
+			page = pir_page_lock_pinned(buf, PIR_LOCK_SHARE);
+		}
+		evaluate_node(search, page, &wanted[i]);
+	}
+	if (n > 0)
+		pir_page_unlock(buf);
 }
 
 /* Evaluate the neighbours of a node that were not visited before. */
 static void
 expand(PirHnswSearch *search, uint32 nid)
 {
-	PirHnswIndex *hnsw = search->hnsw;
 	uint32		edges[2 * PIR_HNSW_MAX_M];
 	Wanted		wanted[2 * PIR_HNSW_MAX_M];
-	int			nedges = pir_hnsw_read_list(hnsw, &search->pins, nid, edges, NULL);
+	int			nedges = pir_hnsw_read_list(search->hnsw, &search->pins, nid, edges, NULL);
 	int			n = 0;
 
 	search->nexpanded++;
 	for (int i = 0; i < nedges; i++)
 	{
 		uint32		target = PIR_EDGE_NODE(edges[i]);
-		uint32		page = pir_hnsw_code_page(&hnsw->meta.head, target);
+		Wanted		one;
 		int			j;
 
 		if (!visit(search, target))
 			continue;
 		/* insertion sort by page: at most 2 m, mostly far fewer */
-		for (j = n; j > 0 && wanted[j - 1].page > page; j--)
+		one = locate(search, target);
+		for (j = n++; j > 0 && wanted[j - 1].page > one.page; j--)
 			wanted[j] = wanted[j - 1];
-		wanted[j].nid = target;
-		wanted[j].page = page;
-		n++;
+		wanted[j] = one;
 	}
 
-	/*
-	 * Ask for all of them before computing with the first: the time goes into
-	 * waiting for memory. (A page may be evicted from the pins again by the
-	 * time it is looked at; that costs time, nothing else.)
-	 */
-	if (n > 1)
-	{
-		for (int i = 0; i < n; i++)
-			prefetch_node(search, &wanted[i]);
-	}
-
-	for (int i = 0; i < n;)
-	{
-		int			end = i + 1;
-
-		while (end < n && wanted[end].page == wanted[i].page)
-			end++;
-		evaluate_page(search, wanted + i, end - i);
-		i = end;
-	}
+	/* if none of them is nearer, this one is expanded next */
+	if (search->nfrontier > 0)
+		prefetch_list(search, search->found[search->frontier[0]].nid);
+	evaluate(search, wanted, n);
 }
 
 /*
@@ -418,12 +451,10 @@ enter(PirHnswSearch *search)
 
 		for (int i = 0; i < n; i++)
 		{
-			Wanted		wanted;
+			Wanted		wanted = locate(search, nid[i]);
 
-			wanted.nid = nid[i];
-			wanted.page = pir_hnsw_code_page(&hnsw->meta.head, nid[i]);
 			if (visit(search, nid[i]))
-				evaluate_page(search, &wanted, 1);
+				evaluate(search, &wanted, 1);
 		}
 		if (search->nfound > nfound)
 			return true;

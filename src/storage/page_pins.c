@@ -11,7 +11,9 @@
 #include "postgres.h"
 
 #include "base/pir_compat.h"
+#include "base/pir_memory.h"
 #include "miscadmin.h"
+#include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "storage/page_pins.h"
 #include "storage/proc.h"
@@ -20,10 +22,8 @@
 static inline uint32
 bucket_of(uint32 key)
 {
-	return (key * UINT32_C(2654435761)) >> 24;
+	return ((uint64) (key * UINT32_C(2654435761)) * PIR_PINS_BUCKETS) >> 32;
 }
-
-StaticAssertDecl(PIR_PINS_BUCKETS == 256, "bucket_of() yields 8 bits");
 
 void
 pir_pins_init(PirPins *pins, PirStore *store)
@@ -87,6 +87,24 @@ pir_pins_get(PirPins *pins, int table, uint32 logical)
 	pins->pins[i].chain = pins->buckets[bucket];
 	pins->buckets[bucket] = i;
 	return buf;
+}
+
+void
+pir_pins_prefetch(const PirPins *pins, int table, uint32 logical, Size offset, Size bytes)
+{
+	const PirTableCache *cache = &pins->store->tables[table];
+	Buffer		hint;
+	const char *data;
+
+	if (unlikely(logical >= cache->npages))
+		return;
+	hint = cache->hints[logical];
+	if (unlikely(hint <= 0))
+		return;					/* never seen, or a local buffer, which few look at twice */
+	pir_prefetch(GetBufferDescriptor(hint - 1));
+	data = BufferGetBlock(hint);
+	for (Size done = 0; done < bytes; done += PIR_CACHE_LINE)
+		pir_prefetch(data + offset + done);
 }
 
 void

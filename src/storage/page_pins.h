@@ -17,8 +17,8 @@
 
 #include "storage/page_table.h"
 
-#define PIR_PINS_MAX		128
-#define PIR_PINS_BUCKETS	256		/* power of two, at least twice the maximum */
+#define PIR_PINS_MAX		512
+#define PIR_PINS_BUCKETS	(2 * PIR_PINS_MAX)
 
 typedef struct PirPins
 {
@@ -47,6 +47,13 @@ extern void pir_pins_init(PirPins *pins, PirStore *store);
  * Errors: INDEX_CORRUPTED.
  */
 extern Buffer pir_pins_get(PirPins *pins, int table, uint32 logical);
+
+/*
+ * Bring part of a page (and what a pin and a lock of it touch) into the
+ * processor's caches, from the buffer where the page was last seen. Takes no
+ * pin and may be wrong: it is a wish.
+ */
+extern void pir_pins_prefetch(const PirPins *pins, int table, uint32 logical, Size offset, Size bytes);
 
 extern void pir_pins_release(PirPins *pins);
 

@@ -107,4 +107,20 @@
 #define pir_count_index_search(scan)	((void) 0)
 #endif
 
+/* the snapshot that TOAST is read with: one of the caller's (14), or the server's (18) */
+#if PG_VERSION_NUM >= 180000
+#define pir_toast_snapshot(space)	((void) (space), get_toast_snapshot())
+#else
+#define pir_toast_snapshot(space)	(init_toast_snapshot(space), (space))
+#endif
+
+/* an index scan may count what it does for EXPLAIN (18); here it does not */
+#if PG_VERSION_NUM >= 180000
+#define pir_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
+#else
+#define pir_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
+#endif
+
 #endif							/* PIR_COMPAT_H */

@@ -36,6 +36,7 @@ typedef struct Candidate
 {
 	float		bound;			/* lower bound; the distance itself when fetched */
 	ItemPointerData tid;
+	int16		kept;			/* when fetched: its value, for pir_rerank_offer() */
 } Candidate;
 
 typedef struct HnswScan
@@ -96,6 +97,8 @@ pir_hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, i
 	so->started = so->done = so->flat = so->blind = so->have_last = false;
 	so->queue = so->exact = NULL;
 	so->nqueue = so->next = so->nexact = so->exact_capacity = 0;
+	if (so->rerank != NULL)
+		pir_rerank_forget(so->rerank);
 
 	if (orderbys != NULL && scan->numberOfOrderBys > 0)
 		memmove(scan->orderByData, orderbys, scan->numberOfOrderBys * sizeof(ScanKeyData));
@@ -145,7 +148,7 @@ compare_candidates(const void *a, const void *b)
 }
 
 static void
-push_exact(HnswScan *so, float dist, ItemPointer tid)
+push_exact(HnswScan *so, float dist, ItemPointer tid, int kept)
 {
 	int			i = so->nexact++;
 
@@ -160,6 +163,7 @@ push_exact(HnswScan *so, float dist, ItemPointer tid)
 		so->exact[i] = so->exact[(i - 1) / 2];
 	so->exact[i].bound = dist;
 	so->exact[i].tid = *tid;
+	so->exact[i].kept = kept;
 }
 
 static Candidate
@@ -412,6 +416,7 @@ next_candidate(IndexScanDesc scan, HnswScan *so, Candidate *result)
 		if (!fetch)
 		{
 			*result = so->queue[so->next++];
+			result->kept = PIR_RERANK_NOT_KEPT;
 			return true;
 		}
 		else
@@ -429,9 +434,11 @@ next_candidate(IndexScanDesc scan, HnswScan *so, Candidate *result)
 			if (pir_rerank_fetch(so->rerank, &candidate->tid, scan->xs_snapshot, &value))
 			{
 				MemoryContext old = MemoryContextSwitchTo(so->rerank->context);
+				int			kept;
 
+				value = pir_rerank_detoast(so->rerank, value, &kept);
 				push_exact(so, orderable(pir_value_distance(&so->hnsw.value, so->query, value)),
-						   &candidate->tid);
+						   &candidate->tid, kept);
 				MemoryContextSwitchTo(old);
 			}
 		}
@@ -451,6 +458,8 @@ pir_hnsw_gettuple(IndexScanDesc scan, ScanDirection dir)
 
 	while (next_candidate(scan, so, &candidate))
 	{
+		if (so->rerank != NULL)
+			pir_rerank_offer(so->rerank, candidate.kept);
 		if (!so->blind && pir_hnsw_iterative_scan == PIR_ITERATIVE_STRICT)
 		{
 			/* a batch may hold rows nearer than the last one returned */

@@ -25,6 +25,7 @@
 #include "fmgr.h"
 
 #include "base/pir_compat.h"
+#include "base/pir_recent.h"
 #include "distance/dist.h"
 
 /* Limits of the types; all are part of the compatible surface */
@@ -194,10 +195,25 @@ pir_detoast_packed(Datum d)
 	return pg_detoast_datum_packed(v);
 }
 
+/*
+ * The same to look at only, neither to be changed nor freed: it may be the
+ * value that an index scan has at hand.
+ */
+static inline struct varlena *
+pir_detoast_view(Datum d)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(d);
+	struct varlena *recent = NULL;
+
+	if (unlikely(VARATT_IS_EXTERNAL(v)))
+		recent = pir_recent_find(v);
+	return recent != NULL ? recent : pir_detoast_packed(d);
+}
+
 static inline PirVectorView
 pir_vector_view(Datum d)
 {
-	struct varlena *v = pir_detoast_packed(d);
+	struct varlena *v = pir_detoast_view(d);
 	const char *data = VARDATA_ANY(v);
 	int16		dim;
 
@@ -209,7 +225,7 @@ pir_vector_view(Datum d)
 static inline PirHalfvecView
 pir_halfvec_view(Datum d)
 {
-	struct varlena *v = pir_detoast_packed(d);
+	struct varlena *v = pir_detoast_view(d);
 	const char *data = VARDATA_ANY(v);
 	int16		dim;
 
@@ -221,7 +237,7 @@ pir_halfvec_view(Datum d)
 static inline PirSparsevecView
 pir_sparsevec_view(Datum d)
 {
-	struct varlena *v = pir_detoast_packed(d);
+	struct varlena *v = pir_detoast_view(d);
 	const int32 *data = (const int32 *) VARDATA_ANY(v);
 	PirSparsevecView view;
 
@@ -236,7 +252,7 @@ pir_sparsevec_view(Datum d)
 static inline PirBitView
 pir_bit_view(Datum d)
 {
-	struct varlena *v = pir_detoast_packed(d);
+	struct varlena *v = pir_detoast_view(d);
 	const int32 *data = (const int32 *) VARDATA_ANY(v);
 	PirBitView	view;
 

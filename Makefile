@@ -38,7 +38,7 @@ OBJS_am = src/am/am_code.o src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o
 OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_write.o \
 	src/hnsw/hnsw_check.o src/hnsw/hnsw_check_heap.o \
 	src/hnsw/hnsw_entry.o src/hnsw/hnsw_handler.o src/hnsw/hnsw_insert.o \
-	src/hnsw/hnsw_inspect.o src/hnsw/hnsw_link.o src/hnsw/hnsw_node.o src/hnsw/hnsw_options.o \
+	src/hnsw/hnsw_inspect.o src/hnsw/hnsw_link.o src/hnsw/hnsw_mirror.o src/hnsw/hnsw_node.o src/hnsw/hnsw_options.o \
 	src/hnsw/hnsw_parallel.o \
 	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_train.o src/hnsw/hnsw_vacuum.o \
 	src/hnsw/hnsw_vacuum_lists.o src/hnsw/hnsw_vacuum_reach.o

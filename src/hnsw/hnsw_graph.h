@@ -131,8 +131,10 @@ extern void pir_hnsw_graph_build_team(PirHnswGraph *graph, void *shared, void *o
 /*
  * Nearest nodes of a prepared query in the finished or growing graph, from
  * given entry nodes (distinct): fills 'out' (capacity ef) nearest first, returns count.
- * For tests and for building.
+ * 'scratch' is that of a build, or for searches alone a block of
+ * pir_hnsw_graph_search_scratch_size() bytes, 64-byte aligned, zero at first.
  */
+extern size_t pir_hnsw_graph_search_scratch_size(const PirQuant *quant, uint32_t n, int cap, int ef);
 extern int	pir_hnsw_graph_search(const PirHnswGraph *graph, const PirQuantQuery *query,
 								  const uint32_t *entries, int nentries, int ef,
 								  PirHnswCandidate *out, void *scratch);

@@ -4,7 +4,8 @@
  *	  Search of a graph in memory.
  *
  * The same search serves construction (hnsw_graph.c) and, with entries given
- * by the caller, tests. See README.md section 4.
+ * by the caller, inserts of many rows (hnsw_mirror.c) and tests. See README.md
+ * section 4.
  *
  *-------------------------------------------------------------------------
  */
@@ -203,6 +204,14 @@ pir_hnsw_pool_candidates(const PirHnswGraph *graph, const uint64_t *pool, int co
 		out[i].node = key_node(pool[i]);
 		out[i].item = node_item(graph, out[i].node);
 	}
+}
+
+size_t
+pir_hnsw_graph_search_scratch_size(const PirQuant *quant, uint32_t n, int cap, int ef)
+{
+	PirHnswSearcher s;
+
+	return pir_hnsw_searcher_layout(&s, NULL, quant, n, cap, ef);
 }
 
 int

@@ -27,8 +27,17 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* Width of the beam that looks for the node of a row whose vector did not change. */
-#define UNCHANGED_EF	8
+/*
+ * A statement that has inserted so many rows goes on with a copy of the graph
+ * in memory. Copying n nodes costs what the copy saves in some n / 1000 rows.
+ */
+#define MIRROR_FROM(nnodes)	((nnodes) / 128 + 100)
+
+/*
+ * Widths of the beams that look for the node of a row whose vector did not
+ * change, one after the other.
+ */
+static const int unchanged_ef[] = {1, 8};
 
 /* How far to look for a node that takes an anchor. */
 #define MAX_LINK_EF			65535
@@ -449,12 +458,62 @@ find_candidates(PirHnswIndex *hnsw, PirHnswSearch *search, const PirQuantQuery *
 	return n;
 }
 
+/*
+ * The same by the mirror of the index. Locks: none, or as append_tid().
+ */
+static int
+find_mirrored(PirHnswIndex *hnsw, PirPins *pins, int ef, const void *item, ItemPointer tid,
+			  PirHnswCandidate **cands)
+{
+	PirQuantQuery *query = pir_alloc_aligned(CurrentMemoryContext,
+											 pir_quant_query_size(hnsw->quant), false);
+	int			n;
+
+	*cands = palloc(ef * sizeof(PirHnswCandidate));
+	n = pir_hnsw_mirror_search(hnsw->mirror, hnsw, pir_quant_prepare_item(hnsw->quant, item, query),
+							   ef, *cands);
+	for (int i = 0; i < n; i++)
+	{
+		if (memcmp((*cands)[i].item, item, hnsw->meta.head.item_size) == 0 &&
+			append_tid(hnsw, pins, (*cands)[i].node, item, tid))
+			return -1;
+	}
+	return n;
+}
+
+/* Let the mirror know what was inserted; without room for it, it is given up. */
+static void
+tell_mirror(PirHnswIndex *hnsw, uint32 nid, const void *item,
+			const PirHnswCandidate *chosen, int nchosen, const PirHnswLinks *links)
+{
+	uint32		edges[2 * PIR_HNSW_MAX_M];
+
+	if (!pir_hnsw_mirror_add(hnsw->mirror, hnsw, nid, item))
+	{
+		hnsw->mirror = NULL;
+		return;
+	}
+	for (int i = 0; i < nchosen; i++)
+		edges[i] = chosen[i].node;
+	pir_hnsw_mirror_set_list(hnsw->mirror, nid, edges, nchosen);
+	pir_hnsw_mirror_links(links);
+}
+
+static PirQuantQuery *
+prepare_query(PirHnswIndex *hnsw, const void *input, void *scratch)
+{
+	return pir_quant_prepare_query(hnsw->quant, input,
+								   pir_alloc_aligned(CurrentMemoryContext,
+													 pir_quant_query_size(hnsw->quant), false),
+								   scratch);
+}
+
 static void
 insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointer tid,
 			 bool unchanged, void *scratch)
 {
 	PirHnswSearch search;
-	PirQuantQuery *query;
+	PirQuantQuery *query = NULL;
 	PirHnswCandidate *cands;
 	PirHnswLinks *links;
 	int			ef = pir_hnsw_ef_construction(hnsw->rel);
@@ -463,19 +522,32 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 	uint32		nid;
 	uint32		nlive;
 
-	query = pir_quant_prepare_query(hnsw->quant, input,
-									pir_alloc_aligned(CurrentMemoryContext,
-													  pir_quant_query_size(hnsw->quant), false),
-									scratch);
-
 	/* a narrow beam finds the node that the row's last version is in */
-	if (unchanged)
+	if (hnsw->mirror != NULL)
 	{
-		ncands = find_candidates(hnsw, &search, query, UNCHANGED_EF, item, PIR_NID_NONE, tid, &cands);
-		pir_hnsw_search_unpin(&search);
+		pir_pins_init(&search.pins, hnsw->store);
+		for (int i = 0; i < lengthof(unchanged_ef) && unchanged && ncands >= 0; i++)
+			ncands = find_mirrored(hnsw, &search.pins, Min(unchanged_ef[i], ef), item, tid, &cands);
+		if (ncands >= 0)
+			ncands = find_mirrored(hnsw, &search.pins, ef, item, tid, &cands);
 	}
-	if (ncands >= 0)
+	else if (unchanged)
+	{
+		query = prepare_query(hnsw, input, scratch);
+		for (int i = 0; i < lengthof(unchanged_ef) && ncands >= 0; i++)
+		{
+			ncands = find_candidates(hnsw, &search, query, unchanged_ef[i], item, PIR_NID_NONE, tid, &cands);
+			pir_hnsw_search_unpin(&search);
+		}
+	}
+	if (ncands == 0 || (ncands > 0 && hnsw->mirror == NULL))
+	{
+		if (hnsw->mirror != NULL)
+			pir_hnsw_search_unpin(&search);
+		if (query == NULL)
+			query = prepare_query(hnsw, input, scratch);
 		ncands = find_candidates(hnsw, &search, query, ef, item, PIR_NID_NONE, tid, &cands);
+	}
 	if (ncands < 0)
 	{
 		pir_hnsw_search_unpin(&search);
@@ -509,6 +581,8 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 		CHECK_FOR_INTERRUPTS();
 		pir_hnsw_refresh(hnsw);
 		ef = Min(ef * 2, MAX_LINK_EF);
+		if (query == NULL)
+			query = prepare_query(hnsw, input, scratch);
 		ncands = find_candidates(hnsw, &search, query, ef, item, nid, NULL, &cands);
 		nchosen = pir_hnsw_select(hnsw->quant, item, cands, ncands, hnsw->meta.head.m,
 								  pir_alloc_aligned(CurrentMemoryContext,
@@ -519,6 +593,8 @@ insert_graph(PirHnswIndex *hnsw, const void *input, const void *item, ItemPointe
 	}
 	if (ncands > 0)
 		pir_hnsw_sample_entry(hnsw, nid, item, nlive);
+	if (hnsw->mirror != NULL)
+		tell_mirror(hnsw, nid, item, cands, nchosen, links);
 }
 
 void
@@ -553,10 +629,39 @@ pir_hnsw_insert_input(PirHnswIndex *hnsw, Relation heap, const void *input, Item
 	}
 }
 
+/* What the inserts of one statement into one index share; in IndexInfo. */
+typedef struct Statement
+{
+	uint64		nrows;
+	PirHnswMirror *mirror;		/* or NULL */
+	bool		no_mirror;		/* there is not enough memory */
+} Statement;
+
+/* Let a statement that inserts many rows work with a copy of the graph. */
+static void
+use_mirror(PirHnswIndex *hnsw, Statement *statement, MemoryContext context)
+{
+	if (hnsw->meta.state != PIR_HNSW_GRAPH)
+		return;
+	if (statement->mirror != NULL && pir_hnsw_mirror_outdated(statement->mirror, hnsw))
+	{
+		pir_hnsw_mirror_free(statement->mirror);
+		statement->mirror = NULL;
+	}
+	if (statement->mirror == NULL && !statement->no_mirror &&
+		statement->nrows >= MIRROR_FROM(hnsw->meta.nnodes))
+	{
+		statement->mirror = pir_hnsw_mirror_make(hnsw, context);
+		statement->no_mirror = statement->mirror == NULL;
+	}
+	hnsw->mirror = statement->mirror;
+}
+
 bool
 pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 				Relation heap, IndexUniqueCheck unique, bool unchanged, IndexInfo *info)
 {
+	Statement  *statement = info->ii_AmCache;
 	MemoryContext context;
 	MemoryContext old;
 	PirHnswIndex hnsw;
@@ -565,13 +670,24 @@ pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 	if (isnull[0])
 		return false;
 
+	if (statement == NULL)
+		statement = info->ii_AmCache = MemoryContextAllocZero(info->ii_Context, sizeof(Statement));
+	statement->nrows++;
+
 	context = AllocSetContextCreate(CurrentMemoryContext, "piramid hnsw insert",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	pir_hnsw_open(&hnsw, index);
+	use_mirror(&hnsw, statement, info->ii_Context);
 	input = pir_alloc_aligned(context, pir_value_input_size(&hnsw.value), true);
 	if (pir_value_input(&hnsw.value, values[0], input))
 		pir_hnsw_insert_input(&hnsw, heap, input, tid, unchanged);
+	if (statement->mirror != NULL && hnsw.mirror == NULL)
+	{
+		pir_hnsw_mirror_free(statement->mirror);
+		statement->mirror = NULL;
+		statement->no_mirror = true;
+	}
 	pir_hnsw_close(&hnsw);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -61,15 +61,23 @@ choose_edges(PirHnswIndex *hnsw, PirPins *pins, const void *from_item, uint32 *e
 
 	for (int i = 0; i < *nedges; i++)
 	{
-		char	   *item = items + i * item_size;
+		char	   *copy = items + i * item_size;
+		const void *item = NULL;
+
+		if (hnsw->mirror != NULL)
+			item = pir_hnsw_mirror_item(hnsw->mirror, PIR_EDGE_NODE(edges[i]));
 
 		/*
 		 * Edges to what is not live go first of all; but anchors stay: other
 		 * nodes may be within reach through a tombstone only.
 		 */
-		if (!pir_hnsw_copy_item(hnsw, pins, PIR_EDGE_NODE(edges[i]), item) &&
-			(edges[i] & PIR_EDGE_ANCHOR) == 0)
-			continue;
+		if (item == NULL)
+		{
+			if (!pir_hnsw_copy_item(hnsw, pins, PIR_EDGE_NODE(edges[i]), copy) &&
+				(edges[i] & PIR_EDGE_ANCHOR) == 0)
+				continue;
+			item = copy;
+		}
 		cands[n].node = edges[i];
 		cands[n].item = item;
 		cands[n].dist = pir_quant_code_distance(hnsw->quant, from_item, item);
@@ -446,4 +454,16 @@ pir_hnsw_write_links(PirHnswLinks *links, PirPins *pins, uint32 nid, const void 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
 	return anchored;
+}
+
+void
+pir_hnsw_mirror_links(const PirHnswLinks *links)
+{
+	for (int l = 0; l < links->nlinks; l++)
+	{
+		const Link *link = &links->links[l];
+
+		if (!link->pending)
+			pir_hnsw_mirror_set_list(links->hnsw->mirror, link->from, link->edges, link->nedges);
+	}
 }

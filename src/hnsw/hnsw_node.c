@@ -94,6 +94,7 @@ void
 pir_hnsw_open(PirHnswIndex *hnsw, Relation index)
 {
 	hnsw->rel = index;
+	hnsw->mirror = NULL;
 	do
 	{
 		read_meta(index, &hnsw->meta);

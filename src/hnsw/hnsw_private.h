@@ -53,6 +53,7 @@ typedef struct PirHnswIndex
 	const PirQuant *quant;		/* in the store's cache */
 	PirValueInfo value;
 	uint32		cap;			/* capacity of a neighbour list */
+	struct PirHnswMirror *mirror;	/* hnsw_mirror.c; mostly NULL */
 } PirHnswIndex;
 
 /* --- hnsw_node.c: nodes and lists <-> pages --- */
@@ -331,6 +332,43 @@ extern void pir_hnsw_put_links(PirHnswLinks *links, Page page, uint32 logical, u
  */
 extern bool pir_hnsw_write_links(PirHnswLinks *links, PirPins *pins, uint32 nid, const void *item,
 								 const PirHnswCandidate *cands, int nchosen, int ncands);
+
+/* Let the index's mirror know of the lists that were written. */
+extern void pir_hnsw_mirror_links(const PirHnswLinks *links);
+
+/* --- hnsw_mirror.c: a copy of the graph for statements that insert many rows --- */
+
+typedef struct PirHnswMirror PirHnswMirror;
+
+/*
+ * Copy codes and lists of all nodes into a context below 'parent', whose end
+ * is the mirror's. NULL if all mirrors of this backend would take more than
+ * maintenance_work_mem. Locks: share locks, one page at a time.
+ */
+extern PirHnswMirror *pir_hnsw_mirror_make(PirHnswIndex *hnsw, MemoryContext parent);
+extern void pir_hnsw_mirror_free(PirHnswMirror *mirror);
+
+/* Is it of another file or epoch, or have others changed many nodes since? */
+extern bool pir_hnsw_mirror_outdated(const PirHnswMirror *mirror, const PirHnswIndex *hnsw);
+
+/*
+ * The ef (at most ef_construction) nearest nodes as far as the mirror knows,
+ * nearest first, live ones when it was made: fills cands[], returns their
+ * number. Their items stay until the next pir_hnsw_mirror_add().
+ */
+extern int	pir_hnsw_mirror_search(PirHnswMirror *mirror, const PirHnswIndex *hnsw,
+								   const PirQuantQuery *query, int ef, PirHnswCandidate *cands);
+
+/* A node's item; NULL if the mirror does not have it. It may be that of an earlier node. */
+extern const void *pir_hnsw_mirror_item(const PirHnswMirror *mirror, uint32 nid);
+
+/* Learn of a new node. False if memory is at its end: free the mirror. */
+extern bool pir_hnsw_mirror_add(PirHnswMirror *mirror, const PirHnswIndex *hnsw, uint32 nid,
+								const void *item);
+
+/* Learn of a list; edges to nodes that the mirror does not have are left out. */
+extern void pir_hnsw_mirror_set_list(PirHnswMirror *mirror, uint32 nid, const uint32 *edges,
+									 int nedges);
 
 /* --- hnsw_scan.c --- */
 extern IndexScanDesc pir_hnsw_beginscan(Relation index, int nkeys, int norderbys);

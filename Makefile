@@ -14,7 +14,8 @@ PGFILEDESC = "piramid - vector types and quantized vector indexes"
 
 PG_CONFIG ?= pg_config
 
-OBJS_base = src/base/pir_error.o src/base/pir_guc.o src/base/pir_recent.o
+OBJS_base = src/base/pir_detoast.o src/base/pir_error.o src/base/pir_guc.o \
+	src/base/pir_recent.o
 OBJS_distance = src/distance/dist.o src/distance/dist_avx2.o \
 	src/distance/dist_avx512.o src/distance/dist_neon.o src/distance/dist_serial.o
 OBJS_cluster = src/cluster/cluster.o src/cluster/cluster_seed.o
@@ -32,7 +33,8 @@ OBJS_vector = src/vector/vector_agg.o src/vector/vector_cast.o \
 OBJS_vector_number = src/vector/vector_number.o
 OBJS_storage = src/storage/page_check.o src/storage/page_heap.o src/storage/page_io.o \
 	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
-	src/storage/page_table.o src/storage/page_toast_scan.o src/storage/page_wal.o
+	src/storage/page_table.o src/storage/page_toast.o src/storage/page_toast_scan.o \
+	src/storage/page_wal.o
 OBJS_am = src/am/am_code.o src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o \
 	src/am/am_rerank.o src/am/am_value.o
 OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_write.o \

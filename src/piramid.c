@@ -10,10 +10,12 @@
 #include "fmgr.h"
 
 #include "base/pir_compat.h"
+#include "base/pir_detoast.h"
 #include "base/pir_guc.h"
 #include "distance/dist.h"
 #include "hnsw/hnsw.h"
 #include "piramid.h"
+#include "storage/page_toast.h"
 
 #if PIR_HAVE_MODULE_MAGIC_EXT
 PG_MODULE_MAGIC_EXT(.name = PIR_EXTENSION_NAME, .version = PIR_VERSION);
@@ -69,6 +71,7 @@ _PG_init(void)
 	pir_dist_init(NULL);
 	list_simd_options();
 	pir_guc_init(&setup);
+	pir_toast_reader = pir_toast_read;
 	pir_hnsw_init();
 	pir_kind_register(&pir_hnsw_kind);
 }

@@ -123,4 +123,11 @@
 	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
 #endif
 
+/* the transaction's number in this backend (moved in 17) */
+#if PG_VERSION_NUM >= 170000
+#define pir_local_xid()	(MyProc->vxid.lxid)
+#else
+#define pir_local_xid()	(MyProc->lxid)
+#endif
+
 #endif							/* PIR_COMPAT_H */

@@ -25,6 +25,7 @@
 #include "fmgr.h"
 
 #include "base/pir_compat.h"
+#include "base/pir_detoast.h"
 #include "base/pir_recent.h"
 #include "distance/dist.h"
 
@@ -183,21 +184,9 @@ pir_load_half(const PirHalf *p)
 	return value;
 }
 
-/* The value in line and uncompressed: a copy only if it was not */
-static inline struct varlena *
-pir_detoast_packed(Datum d)
-{
-	struct varlena *v = (struct varlena *) DatumGetPointer(d);
-
-	/* VARATT_IS_SHORT() is also true of a pointer to an out-of-line value */
-	if (likely(VARATT_IS_4B_U(v) || (VARATT_IS_SHORT(v) && !VARATT_IS_EXTERNAL(v))))
-		return v;
-	return pg_detoast_datum_packed(v);
-}
-
 /*
- * The same to look at only, neither to be changed nor freed: it may be the
- * value that an index scan has at hand.
+ * The value in line to look at only, neither to be changed nor freed: it may be
+ * the value that an index scan has at hand.
  */
 static inline struct varlena *
 pir_detoast_view(Datum d)
@@ -263,22 +252,28 @@ pir_bit_view(Datum d)
 }
 
 /* Aligned values */
+static inline struct varlena *
+pir_detoast_plain(Datum d)
+{
+	return PG_DETOAST_DATUM(PointerGetDatum(pir_detoast_packed(d)));
+}
+
 static inline PirVector *
 pir_datum_vector(Datum d)
 {
-	return (PirVector *) PG_DETOAST_DATUM(d);
+	return (PirVector *) pir_detoast_plain(d);
 }
 
 static inline PirHalfvec *
 pir_datum_halfvec(Datum d)
 {
-	return (PirHalfvec *) PG_DETOAST_DATUM(d);
+	return (PirHalfvec *) pir_detoast_plain(d);
 }
 
 static inline PirSparsevec *
 pir_datum_sparsevec(Datum d)
 {
-	return (PirSparsevec *) PG_DETOAST_DATUM(d);
+	return (PirSparsevec *) pir_detoast_plain(d);
 }
 
 /*

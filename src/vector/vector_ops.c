@@ -171,8 +171,8 @@ dense_arithmetic(FunctionCallInfo fcinfo, const PirDenseType *type, DenseOp op)
 static Datum
 dense_concat(FunctionCallInfo fcinfo, const PirDenseType *type)
 {
-	PirDense   *a = (PirDense *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
-	PirDense   *b = (PirDense *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
+	PirDense   *a = (PirDense *) pir_detoast_plain(PG_GETARG_DATUM(0));
+	PirDense   *b = (PirDense *) pir_detoast_plain(PG_GETARG_DATUM(1));
 	int			dim = a->dim + b->dim;
 	PirDense   *result;
 
@@ -190,7 +190,7 @@ dense_concat(FunctionCallInfo fcinfo, const PirDenseType *type)
 static Datum
 dense_subvector(FunctionCallInfo fcinfo, const PirDenseType *type)
 {
-	PirDense   *v = (PirDense *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
+	PirDense   *v = (PirDense *) pir_detoast_plain(PG_GETARG_DATUM(0));
 	int64		start = PG_GETARG_INT32(1);
 	int64		count = PG_GETARG_INT32(2);
 	int64		first = Max(start, 1);

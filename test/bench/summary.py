@@ -90,7 +90,7 @@ def main():
                 text, reached = judged(row, goals[SETS.index(name)]) if name in SETS else ("", True)
                 line.append(text)
                 right = right and reached
-            print("| | %s |" % " | ".join(line))
+            print("| *floor, aim* | %s |" % " | ".join(line))
     sys.exit(0 if right else 1)
 
 

@@ -1,11 +1,13 @@
 """A throw-away PostgreSQL cluster, and its clients psql and pgbench."""
 
+import fcntl
 import glob
 import os
 import pwd
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -16,6 +18,13 @@ class Cluster:
 
     def __init__(self, bindir, settings, place=None):
         self.bindir = bindir
+        if place:  # one run at a time
+            os.makedirs(place, exist_ok=True)
+            self.lock = open(os.path.join(place, "lock"), "w", encoding="utf-8")
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                sys.exit("%s is in use by another run" % place)
         self.folder = tempfile.mkdtemp(prefix="piramid-bench.")
         os.chmod(self.folder, 0o755)
         # PostgreSQL refuses root: then the user postgres owns and runs it
@@ -24,11 +33,9 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             self.owner = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
             os.chown(self.folder, user.pw_uid, user.pw_gid)
+            if place:
+                os.chown(place, user.pw_uid, user.pw_gid)
         self.place = place
-        if place and not os.path.isdir(place):
-            os.makedirs(place)
-            if self.owner:
-                os.chown(place, self.owner["user"], self.owner["group"])
         self.data = os.path.join(os.path.abspath(place) if place else self.folder, "data")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         self.environment.update(PGHOST=self.folder, PGUSER="postgres", LC_ALL="C.UTF-8", TZ="UTC")

@@ -61,7 +61,8 @@ class Cluster:
         with open(os.path.join(self.data, "postgresql.conf"), "w", encoding="utf-8") as file:
             file.write("listen_addresses = ''\nunix_socket_directories = '%s'\n" % self.folder)
             for name, value in self.settings.items():
-                file.write("%s = '%s'\n" % (name, value))
+                if value is not None:  # the server's own
+                    file.write("%s = '%s'\n" % (name, value))
 
     def start(self):
         """Start, with the present settings."""

@@ -9,7 +9,8 @@ use warnings;
 use Piramid;
 use Test::More;
 
-my $node = new_node('many', fsync => 'off', shared_buffers => '128MB', maintenance_work_mem => '256MB', autovacuum => 'off');
+my $node = new_node('many', fsync => 'off', shared_buffers => '128MB', maintenance_work_mem => '256MB', autovacuum => 'off',
+	max_connections => 40);
 
 load_sample($node, 'vector');
 $node->safe_psql('postgres', q{
@@ -102,6 +103,19 @@ my $reused = recall($node, 'SET hnsw.ef_search = 40;');
 note "recall $reused when slots were used again";
 cmp_ok($reused, '>=', $fresh - 0.01, 'recall after slots were used again');
 check_index($node, 'glosses_idx', 'used again: sound');
+
+# single rows by many at once, into few lists: a list that changes between being
+# read and being written must not lose what others wrote, anchors least of all
+$node->safe_psql('postgres', q{
+	TRUNCATE glosses;
+	INSERT INTO glosses SELECT * FROM source WHERE id <= 1500});
+my $writers = start_pgbench($node, 16, 100, q{
+	\set i random(1, 8000)
+	INSERT INTO glosses (id, words, part_of_speech, gloss, embedding)
+		SELECT (random() * 2000000000)::int, words, part_of_speech, gloss, embedding FROM source WHERE id = :i;
+} => 1);
+is(finish($writers), 0, '16 writers');
+check_index($node, 'glosses_idx', '16 writers: sound');
 
 # WAL of an insert beyond the table's: 780 bytes when this was written (512
 # dimensions, 4 bits), 1570 when each link was a record of its own

@@ -13,13 +13,12 @@
 #include "postgres.h"
 
 #include "access/tableam.h"
-#include "am/am_rerank.h"
+#include "am/am_remains.h"
 #include "base/pir_compat.h"
 #include "base/pir_error.h"
 #include "hnsw/hnsw_builder.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 /*
  * All rows of a flat index, in a palloc'd array. The caller holds the
@@ -59,18 +58,18 @@ flat_rows(PirHnswIndex *hnsw, int *nrows)
 	return tids;
 }
 
-/* The input of a row of the index; false if the row is dead to everyone. */
+/* The input of a row of the index; false if the row was removed. */
 static bool
-fetch_input(PirHnswBuilder *builder, PirRerank *rerank, Snapshot snapshot, ItemPointer tid)
+fetch_input(PirHnswBuilder *builder, PirRemains *remains, ItemPointer tid)
 {
 	MemoryContext old;
 	Datum		value;
 	bool		found;
 
 	CHECK_FOR_INTERRUPTS();
-	if (!pir_rerank_fetch(rerank, tid, snapshot, &value))
+	if (!pir_remains_fetch(remains, tid, &value))
 		return false;
-	old = MemoryContextSwitchTo(rerank->context);
+	old = MemoryContextSwitchTo(remains->rerank->context);
 	found = pir_value_input(&builder->value, value, builder->input);
 	MemoryContextSwitchTo(old);
 	return found;
@@ -130,8 +129,7 @@ train_locked(Relation index, Relation heap)
 {
 	PirHnswIndex hnsw;
 	PirHnswBuilder		builder;
-	SnapshotData snapshot;
-	PirRerank  *rerank;
+	PirRemains *remains;
 	PirHnswSample		sample;
 	PirPageSink sink;
 	PirHnswMetaOnPage *meta;
@@ -151,11 +149,11 @@ train_locked(Relation index, Relation heap)
 	tids = flat_rows(&hnsw, &nrows);
 
 	/*
-	 * Rows that are dead to everyone are left out: their values may be gone
-	 * already, and VACUUM does not mind not finding them.
+	 * Rows that are dead to everyone here are kept as long as their values can
+	 * be read, for the sake of queries on standbys. VACUUM does not mind not
+	 * finding those that are gone.
 	 */
-	InitNonVacuumableSnapshot(snapshot, GlobalVisTestFor(heap));
-	rerank = pir_rerank_begin(heap, index);
+	remains = pir_remains_begin(heap, index);
 	pir_hnsw_builder_init(&builder, heap, index, &hnsw.meta);
 
 	pir_hnsw_sample_begin(&sample, &builder);
@@ -163,7 +161,7 @@ train_locked(Relation index, Relation heap)
 	{
 		for (int i = 0; i < nrows; i++)
 		{
-			if (fetch_input(&builder, rerank, &snapshot, &tids[i]))
+			if (fetch_input(&builder, remains, &tids[i]))
 				pir_hnsw_sample_add(&sample, builder.input);
 		}
 	}
@@ -172,10 +170,10 @@ train_locked(Relation index, Relation heap)
 	builder.max_nodes = Max(builder.max_nodes, (uint32) nrows);
 	for (int i = 0; i < nrows; i++)
 	{
-		if (fetch_input(&builder, rerank, &snapshot, &tids[i]))
+		if (fetch_input(&builder, remains, &tids[i]))
 			(void) pir_hnsw_builder_add(&builder, &tids[i]);
 	}
-	pir_rerank_end(rerank);
+	pir_remains_end(remains);
 
 	/*
 	 * While the training lock is held and the index is full, nobody else

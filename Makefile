@@ -31,7 +31,7 @@ OBJS_vector = src/vector/vector_agg.o src/vector/vector_cast.o \
 
 # The host-free part of vector: reading numbers.
 OBJS_vector_number = src/vector/vector_number.o
-OBJS_storage = src/storage/page_check.o src/storage/page_heap.o src/storage/page_io.o \
+OBJS_storage = src/storage/page_check.o src/storage/page_debug.o src/storage/page_heap.o src/storage/page_io.o \
 	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
 	src/storage/page_table.o src/storage/page_toast.o src/storage/page_toast_scan.o \
 	src/storage/page_wal.o

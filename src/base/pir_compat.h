@@ -38,9 +38,13 @@
 #if PG_VERSION_NUM >= 160000
 #define pir_read_recent_buffer(rel, blkno, buf) \
 	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, (blkno), (buf))
+#define PirFile			RelFileLocator
+#define pir_file_number(file)	((file).relNumber)
 #else
 #define pir_read_recent_buffer(rel, blkno, buf) \
 	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, (blkno), (buf))
+#define PirFile			RelFileNode
+#define pir_file_number(file)	((file).relNode)
 #endif
 
 /* vacuum_delay_point() tells whether ANALYZE calls (18) */

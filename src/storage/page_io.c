@@ -14,6 +14,7 @@
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/page_debug.h"
 #include "storage/page_io.h"
 
 Buffer
@@ -41,6 +42,7 @@ pir_page_lock(Relation index, Buffer buf, int kinds, PirLock lock)
 
 	check_not_locked(index, buf);
 	LockBuffer(buf, lock == PIR_LOCK_SHARE ? BUFFER_LOCK_SHARE : BUFFER_LOCK_EXCLUSIVE);
+	PIR_DEBUG_LOCKED(buf, lock == PIR_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buf);
 	pir_page_check(index, BufferGetBlockNumber(buf), page, kinds);
 	return page;
@@ -50,6 +52,7 @@ Page
 pir_page_lock_pinned(Buffer buf, PirLock lock)
 {
 	LockBuffer(buf, lock == PIR_LOCK_SHARE ? BUFFER_LOCK_SHARE : BUFFER_LOCK_EXCLUSIVE);
+	PIR_DEBUG_LOCKED(buf, lock == PIR_LOCK_EXCLUSIVE);
 	return BufferGetPage(buf);
 }
 
@@ -239,6 +242,7 @@ pir_page_new(Relation index, ForkNumber fork, BlockNumber blkno)
 		check_not_locked(index, buf);
 		LockBuffer(buf, BUFFER_LOCK_EXCLUSIVE);
 		memset(BufferGetPage(buf), 0, BLCKSZ);
+		PIR_DEBUG_LOCKED(buf, true);
 		return buf;
 	}
 
@@ -246,6 +250,7 @@ pir_page_new(Relation index, ForkNumber fork, BlockNumber blkno)
 	if (BufferGetBlockNumber(buf) != blkno)
 		elog(ERROR, "index \"%s\" was extended to block %u while %u was expected",
 			 RelationGetRelationName(index), BufferGetBlockNumber(buf), blkno);
+	PIR_DEBUG_LOCKED(buf, true);
 	return buf;
 }
 

@@ -88,6 +88,7 @@ pir_meta_read(Relation index, PirKindId kind, PirLock lock)
 				 head->kind != kind ||
 				 (head->flags & ~PIR_META_KNOWN_FLAGS)))
 		report_bad_meta(index, head, kind);
+	PIR_DEBUG_KIND(buf, kind);
 	return buf;
 }
 

@@ -46,7 +46,10 @@ pir_sink_done(PirPageSink *sink)
 	if (sink->logged)
 		pir_wal_finish(&sink->wal);
 	else
+	{
 		MarkBufferDirty(sink->buf);
+		PIR_STOP_POINT("write_build_page");
+	}
 	UnlockReleaseBuffer(sink->buf);
 	sink->buf = InvalidBuffer;
 	return sink->next++;

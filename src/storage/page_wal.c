@@ -34,6 +34,9 @@
 #include "storage/bufmgr.h"
 #include "storage/page_wal.h"
 
+#undef pir_wal_finish
+#undef pir_wal_log_build
+
 StaticAssertDecl(PIR_WAL_MAX_PAGES <= MAX_GENERIC_XLOG_PAGES,
 				 "replay takes as many pages as we promise");
 

@@ -21,6 +21,7 @@
 #ifndef PIR_PAGE_WAL_H
 #define PIR_PAGE_WAL_H
 
+#include "storage/page_debug.h"
 #include "storage/page_io.h"
 
 #define PIR_WAL_MAX_PAGES	4
@@ -56,5 +57,12 @@ extern void pir_wal_abort(PirWal *wal);
  * needs WAL). The pages must be dirty in shared buffers or on disk.
  */
 extern void pir_wal_log_build(Relation index, ForkNumber fork);
+
+/* In test builds every change is a stop point, named after its function. */
+#ifdef PIR_TEST_BUILD
+#define pir_wal_finish(wal)		(pir_wal_finish(wal), PIR_STOP_POINT(__func__))
+#define pir_wal_log_build(index, fork) \
+	(PIR_STOP_POINT("before_build_log"), pir_wal_log_build(index, fork), PIR_STOP_POINT("after_build_log"))
+#endif
 
 #endif							/* PIR_PAGE_WAL_H */

@@ -1,6 +1,8 @@
 # 32 sessions insert, update, delete, scan and vacuum one index at once. No
 # session may fail, no scan may return a row twice or rows out of reach, the
-# pages are sound at every moment, and the index in the end.
+# pages are sound at every moment, and the index in the end. With a test build
+# content locks are taken in their order, too. With PIRAMID_LONG (test/run --long)
+# the first two cases go on for ten minutes each.
 
 use strict;
 use warnings;
@@ -8,17 +10,20 @@ use warnings;
 use Piramid;
 use Test::More;
 
-my $node = new_node('writers', fsync => 'off', shared_buffers => '64MB', max_connections => 60, autovacuum => 'off',
+my $node = new_node('writers', test_build => 1, fsync => 'off', shared_buffers => '64MB', max_connections => 60, autovacuum => 'off',
 	deadlock_timeout => '100ms');
 
 define_corpora($node);
 
-foreach my $case (
+my @cases = (
 	{ type => 'vector', op => '<=>', opclass => 'vector_cosine_ops', dim => 32, kind => 'clusters', with => '' },
 	{ type => 'vector', op => '<->', opclass => 'vector_l2_ops', dim => 32, kind => 'duplicates', with => 'WITH (m = 2, ef_construction = 8)' },
 	{ type => 'bit', op => '<~>', opclass => 'bit_hamming_ops', dim => 64, kind => 'clusters', with => 'WITH (m = 4, ef_construction = 16)' },
 	{ type => 'sparsevec', op => '<#>', opclass => 'sparsevec_ip_ops', dim => 64, kind => 'clusters', with => 'WITH (quantizer = sq8)' },
-	{ type => 'vector', op => '<->', opclass => 'vector_l2_ops', dim => 2500, kind => 'tiles', with => 'WITH (quantizer = none)' })
+	{ type => 'vector', op => '<->', opclass => 'vector_l2_ops', dim => 2500, kind => 'tiles', with => 'WITH (quantizer = none)' });
+splice @cases, 2 if $ENV{PIRAMID_LONG};
+
+foreach my $case (@cases)
 {
 	my $set = { %$case, table => 't' };
 	my $name = "$case->{opclass}, $case->{dim} dimensions";
@@ -37,7 +42,7 @@ foreach my $case (
 		SELECT setval('ids', 400)});
 
 	my $bench = start_pgbench(
-		$node, 32, $case->{dim} > 1000 ? 60 : 150,
+		$node, 32, $ENV{PIRAMID_LONG} ? '600 s' : $case->{dim} > 1000 ? 60 : 150,
 		qq{INSERT INTO t (v) SELECT $value FROM (SELECT nextval('ids') AS i) n;\n} => 30,
 		qq{\\set i random(1, 100000)\nINSERT INTO t (v) SELECT $value FROM generate_series(:i, :i + 5) i;\n} => 4,
 		qq{\\set i random(1, 2000)\nUPDATE t SET v = (SELECT $value FROM (SELECT :i + 1 AS i) n) WHERE id = :i;\n} => 8,

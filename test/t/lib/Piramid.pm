@@ -28,10 +28,15 @@ my $top = File::Spec->rel2abs(dirname(__FILE__) . '/../../..');
 
 # new_node(NAME, SETTING => VALUE...): a running server, piramid created in
 # database postgres. Logical replication and standbys need no further setting.
+# test_build => 1 takes the test build (PIRAMID_TEST_BUILD), if there is one;
+# old_build => 1 the older PostgreSQL (PIRAMID_OLD_BUILD).
 sub new_node
 {
 	my ($name, %settings) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $test_build = delete $settings{test_build};
+	my $old_build = delete $settings{old_build};
+	my $path = $old_build ? $ENV{PIRAMID_OLD_BUILD} : $test_build ? $ENV{PIRAMID_TEST_BUILD} : undef;
+	my $node = PostgreSQL::Test::Cluster->new($name, $path ? (install_path => $path) : ());
 
 	$node->init(allows_streaming => 1);
 	$node->append_conf('postgresql.conf', "$_ = '$settings{$_}'\n") for sort keys %settings;
@@ -270,11 +275,12 @@ sub start_psql
 }
 
 # start_pgbench(NODE, CLIENTS, TRANSACTIONS, SCRIPT => WEIGHT...): custom scripts
-# in the background, TRANSACTIONS for each client.
+# in the background, TRANSACTIONS for each client, or "600 s".
 sub start_pgbench
 {
 	my ($node, $clients, $transactions, %scripts) = @_;
 	my $run = { out => '', err => '', in => '' };
+	my @length = $transactions =~ /^(\d+) s$/ ? ('-T', $1) : ('-t', $transactions);
 	my @files;
 
 	foreach my $script (sort keys %scripts)
@@ -285,7 +291,7 @@ sub start_pgbench
 		push @files, '-f', "$file\@$scripts{$script}";
 	}
 	$run->{handle} = IPC::Run::start(
-		[   $node->installed_command('pgbench'), '-n', '-c', $clients, '-j', 2, '-t', $transactions,
+		[   $node->installed_command('pgbench'), '-n', '-c', $clients, '-j', 2, @length,
 			'--random-seed', $ENV{PIRAMID_TEST_SEED} || 4711, @files, $node->connstr('postgres') ],
 		'<', \$run->{in}, '>', \$run->{out}, '2>', \$run->{err});
 	return $run;

@@ -59,7 +59,8 @@ ROLLBACK;
 SELECT * FROM piramid_check('observed_idx');
 
 -- the index's functions run as the table's owner, restricted
-CREATE FUNCTION observed_whoami(real[]) RETURNS vector(3) LANGUAGE plpgsql IMMUTABLE AS $$
+-- names are found whatever the search path, which PostgreSQL 17 narrows here
+CREATE FUNCTION observed_whoami(real[]) RETURNS vector(3) LANGUAGE plpgsql IMMUTABLE SET search_path = public AS $$
 BEGIN
 	IF current_user <> 'regress_piramid_owner' THEN RAISE EXCEPTION 'run as %', current_user; END IF;
 	RETURN $1::vector(3);

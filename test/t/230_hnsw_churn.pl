@@ -50,6 +50,22 @@ $node->safe_psql('postgres', 'VACUUM glosses');
 cmp_ok(recall($node, 'SET hnsw.ef_search = 40;'), '>=', $fresh - 0.01, 'recall after VACUUM');
 check_index($node, 'glosses_idx', 'vacuumed: sound');
 
+# half of it goes; the same as an index made of the other half
+$node->safe_psql('postgres', q{
+	TRUNCATE glosses;
+	INSERT INTO glosses SELECT * FROM source;
+	REINDEX INDEX glosses_idx;
+	DELETE FROM glosses WHERE id % 2 = 0;
+	VACUUM glosses;
+	SET enable_indexscan = off;
+	UPDATE questions q SET nearest = array(SELECT id FROM glosses ORDER BY embedding <=> q.embedding LIMIT 10)});
+check_index($node, 'glosses_idx', 'half deleted: sound');
+my $halved = recall($node, 'SET hnsw.ef_search = 40;');
+$node->safe_psql('postgres', 'REINDEX INDEX glosses_idx');
+my $rebuilt = recall($node, 'SET hnsw.ef_search = 40;');
+note "recall $halved after VACUUM of a half, $rebuilt built of the rest";
+cmp_ok($halved, '>=', $rebuilt - 0.01, 'half deleted: recall');
+
 # other types and metrics, generated
 foreach my $case (
 	[ 'halfvec', 'ip', '<#>', 100, '', 0.98 ],

@@ -133,7 +133,7 @@ foreach my $work (@works)
 
 	foreach my $name (@names)
 	{
-		my %at = map { $_ => 1 } 1, int(($hits{$name} + 1) / 2), $hits{$name};
+		my %at = map { $_ => 1 } 1, $ENV{PIRAMID_BRIEF} ? () : (int(($hits{$name} + 1) / 2), $hits{$name});
 
 		foreach my $hit (sort { $a <=> $b } keys %at)
 		{

@@ -76,12 +76,23 @@ load_block(PirSparsevecView v, int i, int32 missing)
 	}
 	else
 	{
+		/* one, two or three: copies of a variable length would be calls */
+		const int32 *indices = v.indices + i;
+		const float *values = v.values + i;
 		int			n = v.nnz - i;
 
-		block.indices = (IntLanes) {missing, missing, missing, missing};
-		block.values = (FloatLanes) {0, 0, 0, 0};
-		memcpy(&block.indices, v.indices + i, sizeof(int32) * n);
-		memcpy(&block.values, v.values + i, sizeof(float) * n);
+		block.indices = (IntLanes) {
+			pir_load_int32(indices),
+			n > 1 ? pir_load_int32(indices + 1) : missing,
+			n > 2 ? pir_load_int32(indices + 2) : missing,
+			missing
+		};
+		block.values = (FloatLanes) {
+			pir_load_float(values),
+			n > 1 ? pir_load_float(values + 1) : 0,
+			n > 2 ? pir_load_float(values + 2) : 0,
+			0
+		};
 		block.last = pir_load_int32(v.indices + v.nnz - 1);
 	}
 	return block;

@@ -19,50 +19,46 @@
 
 #include "vector/vector_private.h"
 
-typedef struct VectorPair
-{
-	const float *a;
-	const float *b;
-	uint32		dim;
-} VectorPair;
+/*
+ * Both arguments of a function of a dense type, checked to have equal
+ * dimensions: a type for the two, the function that gets them, and their
+ * cosine distance.
+ */
+#define DENSE_PAIR(Pair, get_pair, Element, View, get_view, cosine, cosine_kernel, type_name) \
+	typedef struct Pair \
+	{ \
+		const Element *a; \
+		const Element *b; \
+		uint32		dim; \
+	} Pair; \
+	static inline Pair \
+	get_pair(FunctionCallInfo fcinfo) \
+	{ \
+		View		a = get_view(PG_GETARG_DATUM(0)); \
+		View		b = get_view(PG_GETARG_DATUM(1)); \
+		pir_check_same_dim(type_name, a.dim, b.dim); \
+		pir_prefetch_below(a.x, sizeof(Element) * a.dim); \
+		pir_prefetch_below(b.x, sizeof(Element) * b.dim); \
+		return (Pair) {a.x, b.x, a.dim}; \
+	} \
+	static inline double \
+	cosine(Pair v) \
+	{ \
+		PirCosineSums sums; \
+		pir_kernels->cosine_kernel(v.a, v.b, v.dim, &sums); \
+		return pir_cosine_distance(&sums); \
+	}
 
-typedef struct HalfvecPair
-{
-	const PirHalf *a;
-	const PirHalf *b;
-	uint32		dim;
-} HalfvecPair;
+DENSE_PAIR(VectorPair, vector_pair, float, PirVectorView, pir_vector_view,
+		   vector_cosine, cosine_f32, PIR_VECTOR_NAME)
+DENSE_PAIR(HalfvecPair, halfvec_pair, PirHalf, PirHalfvecView, pir_halfvec_view,
+		   halfvec_cosine, cosine_f16, PIR_HALFVEC_NAME)
 
 typedef struct BitPair
 {
 	PirBitView	a;
 	PirBitView	b;
 } BitPair;
-
-/* Both arguments, checked to have equal dimensions */
-static inline VectorPair
-vector_pair(FunctionCallInfo fcinfo)
-{
-	PirVectorView a = pir_vector_view(PG_GETARG_DATUM(0));
-	PirVectorView b = pir_vector_view(PG_GETARG_DATUM(1));
-
-	pir_check_same_dim(PIR_VECTOR_NAME, a.dim, b.dim);
-	pir_prefetch_below(a.x, sizeof(float) * a.dim);
-	pir_prefetch_below(b.x, sizeof(float) * b.dim);
-	return (VectorPair) {a.x, b.x, a.dim};
-}
-
-static inline HalfvecPair
-halfvec_pair(FunctionCallInfo fcinfo)
-{
-	PirHalfvecView a = pir_halfvec_view(PG_GETARG_DATUM(0));
-	PirHalfvecView b = pir_halfvec_view(PG_GETARG_DATUM(1));
-
-	pir_check_same_dim(PIR_HALFVEC_NAME, a.dim, b.dim);
-	pir_prefetch_below(a.x, sizeof(PirHalf) * a.dim);
-	pir_prefetch_below(b.x, sizeof(PirHalf) * b.dim);
-	return (HalfvecPair) {a.x, b.x, a.dim};
-}
 
 static inline BitPair
 bit_pair(FunctionCallInfo fcinfo)
@@ -107,70 +103,45 @@ spherical_distance(double dot)
 	return acos(dot) / M_PI;
 }
 
-PG_FUNCTION_INFO_V1(pir_l2_distance_vector);
-Datum
-pir_l2_distance_vector(PG_FUNCTION_ARGS)
-{
-	VectorPair	v = vector_pair(fcinfo);
+/* A SQL function of two values, 'v', that returns the double 'expression' */
+#define DISTANCE_FUNCTION(name, Pair, get_pair, expression) \
+	PG_FUNCTION_INFO_V1(name); \
+	Datum \
+	name(PG_FUNCTION_ARGS) \
+	{ \
+		Pair		v = get_pair(fcinfo); \
+		PG_RETURN_FLOAT8(expression); \
+	}
 
-	PG_RETURN_FLOAT8(sqrt((double) pir_kernels->l2sq_f32(v.a, v.b, v.dim)));
-}
+DISTANCE_FUNCTION(pir_l2_distance_vector, VectorPair, vector_pair,
+				  sqrt((double) pir_kernels->l2sq_f32(v.a, v.b, v.dim)))
+DISTANCE_FUNCTION(pir_vector_l2_squared_distance, VectorPair, vector_pair,
+				  (double) pir_kernels->l2sq_f32(v.a, v.b, v.dim))
+DISTANCE_FUNCTION(pir_inner_product_vector, VectorPair, vector_pair,
+				  (double) pir_kernels->dot_f32(v.a, v.b, v.dim))
+DISTANCE_FUNCTION(pir_vector_negative_inner_product, VectorPair, vector_pair,
+				  -(double) pir_kernels->dot_f32(v.a, v.b, v.dim))
+DISTANCE_FUNCTION(pir_cosine_distance_vector, VectorPair, vector_pair,
+				  vector_cosine(v))
+DISTANCE_FUNCTION(pir_l1_distance_vector, VectorPair, vector_pair,
+				  (double) pir_kernels->l1_f32(v.a, v.b, v.dim))
+DISTANCE_FUNCTION(pir_vector_spherical_distance, VectorPair, vector_pair,
+				  spherical_distance(pir_kernels->dot_f32(v.a, v.b, v.dim)))
 
-PG_FUNCTION_INFO_V1(pir_vector_l2_squared_distance);
-Datum
-pir_vector_l2_squared_distance(PG_FUNCTION_ARGS)
-{
-	VectorPair	v = vector_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_kernels->l2sq_f32(v.a, v.b, v.dim));
-}
-
-PG_FUNCTION_INFO_V1(pir_inner_product_vector);
-Datum
-pir_inner_product_vector(PG_FUNCTION_ARGS)
-{
-	VectorPair	v = vector_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_kernels->dot_f32(v.a, v.b, v.dim));
-}
-
-PG_FUNCTION_INFO_V1(pir_vector_negative_inner_product);
-Datum
-pir_vector_negative_inner_product(PG_FUNCTION_ARGS)
-{
-	VectorPair	v = vector_pair(fcinfo);
-
-	PG_RETURN_FLOAT8(-(double) pir_kernels->dot_f32(v.a, v.b, v.dim));
-}
-
-PG_FUNCTION_INFO_V1(pir_cosine_distance_vector);
-Datum
-pir_cosine_distance_vector(PG_FUNCTION_ARGS)
-{
-	VectorPair	v = vector_pair(fcinfo);
-	PirCosineSums sums;
-
-	pir_kernels->cosine_f32(v.a, v.b, v.dim, &sums);
-	PG_RETURN_FLOAT8(pir_cosine_distance(&sums));
-}
-
-PG_FUNCTION_INFO_V1(pir_l1_distance_vector);
-Datum
-pir_l1_distance_vector(PG_FUNCTION_ARGS)
-{
-	VectorPair	v = vector_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_kernels->l1_f32(v.a, v.b, v.dim));
-}
-
-PG_FUNCTION_INFO_V1(pir_vector_spherical_distance);
-Datum
-pir_vector_spherical_distance(PG_FUNCTION_ARGS)
-{
-	VectorPair	v = vector_pair(fcinfo);
-
-	PG_RETURN_FLOAT8(spherical_distance(pir_kernels->dot_f32(v.a, v.b, v.dim)));
-}
+DISTANCE_FUNCTION(pir_l2_distance_halfvec, HalfvecPair, halfvec_pair,
+				  sqrt((double) pir_kernels->l2sq_f16(v.a, v.b, v.dim)))
+DISTANCE_FUNCTION(pir_halfvec_l2_squared_distance, HalfvecPair, halfvec_pair,
+				  (double) pir_kernels->l2sq_f16(v.a, v.b, v.dim))
+DISTANCE_FUNCTION(pir_inner_product_halfvec, HalfvecPair, halfvec_pair,
+				  (double) pir_kernels->dot_f16(v.a, v.b, v.dim))
+DISTANCE_FUNCTION(pir_halfvec_negative_inner_product, HalfvecPair, halfvec_pair,
+				  -(double) pir_kernels->dot_f16(v.a, v.b, v.dim))
+DISTANCE_FUNCTION(pir_cosine_distance_halfvec, HalfvecPair, halfvec_pair,
+				  halfvec_cosine(v))
+DISTANCE_FUNCTION(pir_l1_distance_halfvec, HalfvecPair, halfvec_pair,
+				  (double) pir_kernels->l1_f16(v.a, v.b, v.dim))
+DISTANCE_FUNCTION(pir_halfvec_spherical_distance, HalfvecPair, halfvec_pair,
+				  spherical_distance(pir_kernels->dot_f16(v.a, v.b, v.dim)))
 
 PG_FUNCTION_INFO_V1(pir_vector_norm);
 Datum
@@ -179,71 +150,6 @@ pir_vector_norm(PG_FUNCTION_ARGS)
 	PirVectorView v = pir_vector_view(PG_GETARG_DATUM(0));
 
 	PG_RETURN_FLOAT8(sqrt(pir_kernels->norm2_f32(v.x, v.dim)));
-}
-
-PG_FUNCTION_INFO_V1(pir_l2_distance_halfvec);
-Datum
-pir_l2_distance_halfvec(PG_FUNCTION_ARGS)
-{
-	HalfvecPair v = halfvec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8(sqrt((double) pir_kernels->l2sq_f16(v.a, v.b, v.dim)));
-}
-
-PG_FUNCTION_INFO_V1(pir_halfvec_l2_squared_distance);
-Datum
-pir_halfvec_l2_squared_distance(PG_FUNCTION_ARGS)
-{
-	HalfvecPair v = halfvec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_kernels->l2sq_f16(v.a, v.b, v.dim));
-}
-
-PG_FUNCTION_INFO_V1(pir_inner_product_halfvec);
-Datum
-pir_inner_product_halfvec(PG_FUNCTION_ARGS)
-{
-	HalfvecPair v = halfvec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_kernels->dot_f16(v.a, v.b, v.dim));
-}
-
-PG_FUNCTION_INFO_V1(pir_halfvec_negative_inner_product);
-Datum
-pir_halfvec_negative_inner_product(PG_FUNCTION_ARGS)
-{
-	HalfvecPair v = halfvec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8(-(double) pir_kernels->dot_f16(v.a, v.b, v.dim));
-}
-
-PG_FUNCTION_INFO_V1(pir_cosine_distance_halfvec);
-Datum
-pir_cosine_distance_halfvec(PG_FUNCTION_ARGS)
-{
-	HalfvecPair v = halfvec_pair(fcinfo);
-	PirCosineSums sums;
-
-	pir_kernels->cosine_f16(v.a, v.b, v.dim, &sums);
-	PG_RETURN_FLOAT8(pir_cosine_distance(&sums));
-}
-
-PG_FUNCTION_INFO_V1(pir_l1_distance_halfvec);
-Datum
-pir_l1_distance_halfvec(PG_FUNCTION_ARGS)
-{
-	HalfvecPair v = halfvec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8((double) pir_kernels->l1_f16(v.a, v.b, v.dim));
-}
-
-PG_FUNCTION_INFO_V1(pir_halfvec_spherical_distance);
-Datum
-pir_halfvec_spherical_distance(PG_FUNCTION_ARGS)
-{
-	HalfvecPair v = halfvec_pair(fcinfo);
-
-	PG_RETURN_FLOAT8(spherical_distance(pir_kernels->dot_f16(v.a, v.b, v.dim)));
 }
 
 PG_FUNCTION_INFO_V1(pir_l2_norm_halfvec);

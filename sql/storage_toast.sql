@@ -108,6 +108,29 @@ END $$;
 SET max_parallel_workers_per_gather = 0;
 SELECT CASE WHEN pages BETWEEN 2000 AND 3500 THEN 'in order' ELSE pages || ' pages' END AS scan
 FROM pg_temp.pages_read('SELECT vector_norm(v) FROM toast_seq') AS pages;
+-- a query that lies out of line too is read once or twice, not once per row
+SELECT CASE WHEN pages BETWEEN 2000 AND 3500 THEN 'in order' ELSE pages || ' pages' END AS scan
+FROM pg_temp.pages_read('SELECT v <-> (SELECT v FROM toast_seq LIMIT 1) FROM toast_seq') AS pages;
+-- and is never taken for another one, on either side, nor in another transaction
+CREATE TABLE toast_pairs AS SELECT i, pg_temp.made(i, 600) AS v FROM generate_series(1, 20) i;
+SELECT count(*) FILTER (WHERE (a.v <-> b.v = 0) <> (a.i = b.i)) AS left_kept, count(*) FILTER (WHERE (b.v <-> a.v = 0) <> (a.i = b.i)) AS right_kept,
+	count(*) FILTER (WHERE (a.v::halfvec(600) <+> b.v::halfvec = 0) <> (a.i = b.i)) AS halfvec FROM toast_pairs a, toast_pairs b;
+DO $$
+DECLARE
+	stored vector;
+BEGIN
+	FOR n IN 1 .. 3 LOOP
+		FOR twice IN 1 .. 2 LOOP
+			SELECT v INTO stored FROM toast_pairs WHERE i = n;
+			ASSERT stored <-> pg_temp.made(n, 600) = 0;
+		END LOOP;
+		TRUNCATE toast_pairs;
+		INSERT INTO toast_pairs SELECT i, pg_temp.made(i, 600) FROM generate_series(1, 20) i;
+		COMMIT;
+	END LOOP;
+END $$;
+DROP TABLE toast_pairs;
+
 -- four chunks fill a page, so a fifth goes where there is room; 3000 and 16000 dimensions have such, too
 CREATE TABLE toast_pieces (i int, v vector) WITH (autovacuum_enabled = off);
 INSERT INTO toast_pieces SELECT i, pg_temp.made(i, n) FROM unnest(ARRAY[2000, 3000, 16000]) n, generate_series(1, 50) i;

@@ -15,6 +15,8 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
+
 #include "base/pir_compat.h"
 
 struct varatt_external;
@@ -40,6 +42,25 @@ pir_detoast_packed(Datum d)
 	if (likely(VARATT_IS_4B_U(value) || (VARATT_IS_SHORT(value) && !VARATT_IS_EXTERNAL(value))))
 		return value;
 	return pir_detoast_extended(value);
+}
+
+/*
+ * Argument n (0 or 1) of the SQL function that is being called, in line, to
+ * look at only. An out-of-line value that comes twice in a row is the other side
+ * of many calls (the query of an exact search, when a subquery gives it) and
+ * is read only then: it stays in the function's context, one value for each
+ * argument, until another comes. Uses fn_extra.
+ */
+extern struct varlena *pir_detoast_argument_extended(FunctionCallInfo fcinfo, int n);
+
+static inline struct varlena *
+pir_detoast_argument(FunctionCallInfo fcinfo, int n)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(PG_GETARG_DATUM(n));
+
+	if (likely(!VARATT_IS_EXTERNAL(value)))
+		return value;
+	return pir_detoast_argument_extended(fcinfo, n);
 }
 
 #endif							/* PIR_DETOAST_H */

@@ -48,8 +48,8 @@ static inline SparsevecPair
 sparsevec_pair(FunctionCallInfo fcinfo)
 {
 	SparsevecPair pair = {
-		pir_sparsevec_view(PG_GETARG_DATUM(0)),
-		pir_sparsevec_view(PG_GETARG_DATUM(1))
+		pir_sparsevec_view(pir_distance_argument(fcinfo, 0)),
+		pir_sparsevec_view(pir_distance_argument(fcinfo, 1))
 	};
 
 	pir_check_same_dim(PIR_SPARSEVEC_NAME, pair.a.dim, pair.b.dim);

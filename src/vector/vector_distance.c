@@ -34,8 +34,8 @@
 	static inline Pair \
 	get_pair(FunctionCallInfo fcinfo) \
 	{ \
-		View		a = get_view(PG_GETARG_DATUM(0)); \
-		View		b = get_view(PG_GETARG_DATUM(1)); \
+		View		a = get_view(pir_distance_argument(fcinfo, 0)); \
+		View		b = get_view(pir_distance_argument(fcinfo, 1)); \
 		pir_check_same_dim(type_name, a.dim, b.dim); \
 		pir_prefetch_below(a.x, sizeof(Element) * a.dim); \
 		pir_prefetch_below(b.x, sizeof(Element) * b.dim); \
@@ -63,8 +63,8 @@ typedef struct BitPair
 static inline BitPair
 bit_pair(FunctionCallInfo fcinfo)
 {
-	PirBitView	a = pir_bit_view(PG_GETARG_DATUM(0));
-	PirBitView	b = pir_bit_view(PG_GETARG_DATUM(1));
+	PirBitView	a = pir_bit_view(pir_distance_argument(fcinfo, 0));
+	PirBitView	b = pir_bit_view(pir_distance_argument(fcinfo, 1));
 
 	if (unlikely(a.nbits != b.nbits))
 		ereport(ERROR,

@@ -114,6 +114,13 @@ pir_prefetch_below(const void *value, Size size)
 		__builtin_prefetch(p - below);
 }
 
+/* An argument of a distance function, kept in line if it is always the same */
+static inline Datum
+pir_distance_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PointerGetDatum(pir_detoast_argument(fcinfo, n));
+}
+
 /* A SQL function of two arguments that returns the boolean 'expression' */
 #define PIR_COMPARISON_FUNCTION(name, expression) \
 	PG_FUNCTION_INFO_V1(name); \

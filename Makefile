@@ -19,7 +19,7 @@ OBJS_base = src/base/pir_detoast.o src/base/pir_error.o src/base/pir_guc.o \
 OBJS_distance = src/distance/dist.o src/distance/dist_avx2.o \
 	src/distance/dist_avx512.o src/distance/dist_neon.o src/distance/dist_serial.o
 OBJS_cluster = src/cluster/cluster.o src/cluster/cluster_seed.o
-OBJS_quant = src/quant/quant.o src/quant/quant_bits.o src/quant/quant_code.o \
+OBJS_quant = src/quant/quant.o src/quant/quant_bits.o src/quant/quant_bq.o src/quant/quant_code.o \
 	src/quant/quant_half.o src/quant/quant_measure.o src/quant/quant_none.o src/quant/quant_rabitq.o \
 	src/quant/quant_rotate.o src/quant/quant_scalar.o
 OBJS_vector = src/vector/vector_agg.o src/vector/vector_cast.o \

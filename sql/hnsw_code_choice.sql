@@ -78,5 +78,26 @@ INSERT INTO copies SELECT i, clustered(0, 1) FROM generate_series(1, 2000) AS i;
 CREATE INDEX copies_v ON copies USING hnsw (v vector_l2_ops);
 SELECT quantizer, bits, code_error, code_rows FROM piramid_index_info('copies_v');
 
-DROP TABLE near, far, farther, grown, others, copies;
+-- brain floats and signs
+CREATE TABLE signs (id int, v vector(64));
+INSERT INTO signs SELECT * FROM near;
+CREATE INDEX signs_v ON signs USING hnsw (v vector_l2_ops) WITH (quantizer = bf16);
+SELECT quantizer, bits FROM piramid_index_info('signs_v');
+SELECT found('signs') > 0.98 AS bf16;
+SELECT * FROM piramid_check('signs_v');
+DROP INDEX signs_v;
+\set VERBOSITY terse
+CREATE INDEX signs_v ON signs USING hnsw (v vector_l2_ops) WITH (quantizer = bq, m = 8);
+\set VERBOSITY default
+SELECT quantizer, bits FROM piramid_index_info('signs_v');
+SET hnsw.ef_search = 400;
+SELECT found('signs') > 0.95 AS bq;
+RESET hnsw.ef_search;
+SELECT * FROM piramid_check('signs_v');
+CREATE INDEX ON signs USING hnsw (v vector_l1_ops) WITH (quantizer = bf16);
+CREATE INDEX ON signs USING hnsw (v vector_l1_ops) WITH (quantizer = bq);
+CREATE INDEX ON signs USING hnsw (v vector_l2_ops) WITH (quantizer = bq, bits = 2);
+CREATE INDEX ON signs USING hnsw (v vector_l2_ops) WITH (quantizer = bf16, bits = 8);
+
+DROP TABLE signs, near, far, farther, grown, others, copies;
 DROP FUNCTION noise, clustered, found;

@@ -20,6 +20,8 @@ static relopt_enum_elt_def quantizer_options[] = {
 	{"half", PIR_QUANT_HALF},
 	{"sq8", PIR_QUANT_SQ8},
 	{"rabitq", PIR_QUANT_RABITQ},
+	{"bf16", PIR_QUANT_BF16},
+	{"bq", PIR_QUANT_BQ},
 	{NULL}
 };
 
@@ -29,7 +31,8 @@ pir_code_add_options(relopt_kind kind)
 	add_enum_reloption(kind, "quantizer",
 					   "Code that stands for a vector in the index",
 					   quantizer_options, PIR_CODE_AUTO,
-					   gettext_noop("Valid values are \"auto\", \"none\", \"half\", \"sq8\" and \"rabitq\"."),
+					   gettext_noop("Valid values are \"auto\", \"none\", \"half\", \"sq8\", "
+									"\"rabitq\", \"bf16\" and \"bq\"."),
 					   AccessExclusiveLock);
 	/* which of these a quantizer allows is checked when the index is built */
 	add_int_reloption(kind, "bits",
@@ -46,12 +49,14 @@ pir_code_default_bits(PirQuantId quantizer)
 		case PIR_QUANT_NONE:
 			return 32;
 		case PIR_QUANT_HALF:
+		case PIR_QUANT_BF16:
 			return 16;
 		case PIR_QUANT_SQ8:
 			return 8;
 		case PIR_QUANT_RABITQ:
 			return 4;
 		case PIR_QUANT_BITS:
+		case PIR_QUANT_BQ:
 			return 1;
 	}
 	elog(ERROR, "unknown quantizer %d", (int) quantizer);

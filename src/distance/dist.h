@@ -87,6 +87,11 @@ typedef struct PirKernels
 	float		(*dot_f16_f32) (const PirHalf *a, const float *q, uint32_t n);
 	float		(*l1_f16_f32) (const PirHalf *a, const float *q, uint32_t n);
 
+	/* stored bfloat16 x float32 query */
+	float		(*l2sq_bf16_f32) (const PirBf16 *a, const float *q, uint32_t n);
+	float		(*dot_bf16_f32) (const PirBf16 *a, const float *q, uint32_t n);
+	float		(*l1_bf16_f32) (const PirBf16 *a, const float *q, uint32_t n);
+
 	/* conversions, round to nearest even; f32 -> f16 overflows to infinity */
 	void		(*f16_to_f32) (const PirHalf *a, float *out, uint32_t n);
 	void		(*f32_to_f16) (const float *a, PirHalf *out, uint32_t n);

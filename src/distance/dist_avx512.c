@@ -75,6 +75,7 @@ vec_load(const void *p, PirElem type, size_t i)
 		case PIR_ELEM_F16:
 			return _mm512_cvtph_ps(_mm256_loadu_si256(at));
 		case PIR_ELEM_BF16:
+		case PIR_ELEM_BF16_ORDERED:
 			return widen_bf16(_mm256_loadu_si256(at));
 	}
 	return vec_zero();
@@ -114,6 +115,7 @@ vec_load_tail(const void *p, PirElem type, size_t i, size_t n)
 		case PIR_ELEM_F16:
 			return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, at));
 		case PIR_ELEM_BF16:
+		case PIR_ELEM_BF16_ORDERED:
 			return widen_bf16(_mm256_maskz_loadu_epi16(mask, at));
 	}
 	return vec_zero();

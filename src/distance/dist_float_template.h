@@ -280,23 +280,27 @@ MAKE_FLOAT_KERNELS(bf16, PirBf16, PIR_ELEM_BF16)
 
 #undef MAKE_FLOAT_KERNELS
 
-KERNEL_TARGET
-static float
-KERNEL(l2sq_f16_f32) (const PirHalf *a, const float *q, uint32_t n)
-{
-	return l2sq(a, PIR_ELEM_F16, q, PIR_ELEM_F32, n);
+#define MAKE_QUERY_KERNELS(tname, ctype, elem) \
+KERNEL_TARGET \
+static float \
+KERNEL(l2sq_##tname##_f32) (const ctype *a, const float *q, uint32_t n) \
+{ \
+	return l2sq(a, elem, q, PIR_ELEM_F32, n); \
+} \
+KERNEL_TARGET \
+static float \
+KERNEL(dot_##tname##_f32) (const ctype *a, const float *q, uint32_t n) \
+{ \
+	return dot(a, elem, q, PIR_ELEM_F32, n); \
+} \
+KERNEL_TARGET \
+static float \
+KERNEL(l1_##tname##_f32) (const ctype *a, const float *q, uint32_t n) \
+{ \
+	return l1(a, elem, q, PIR_ELEM_F32, n); \
 }
 
-KERNEL_TARGET
-static float
-KERNEL(dot_f16_f32) (const PirHalf *a, const float *q, uint32_t n)
-{
-	return dot(a, PIR_ELEM_F16, q, PIR_ELEM_F32, n);
-}
+MAKE_QUERY_KERNELS(f16, PirHalf, PIR_ELEM_F16)
+MAKE_QUERY_KERNELS(bf16, PirBf16, PIR_ELEM_BF16_ORDERED)
 
-KERNEL_TARGET
-static float
-KERNEL(l1_f16_f32) (const PirHalf *a, const float *q, uint32_t n)
-{
-	return l1(a, PIR_ELEM_F16, q, PIR_ELEM_F32, n);
-}
+#undef MAKE_QUERY_KERNELS

@@ -70,6 +70,9 @@
 	.l2sq_f16_f32 = l2sq_f16_f32_##suffix, \
 	.dot_f16_f32 = dot_f16_f32_##suffix, \
 	.l1_f16_f32 = l1_f16_f32_##suffix, \
+	.l2sq_bf16_f32 = l2sq_bf16_f32_##suffix, \
+	.dot_bf16_f32 = dot_bf16_f32_##suffix, \
+	.l1_bf16_f32 = l1_bf16_f32_##suffix, \
 	.f16_to_f32 = f16_to_f32_##suffix, \
 	.f32_to_f16 = f32_to_f16_##suffix, \
 	.fht_f32 = fht_f32_##suffix, \
@@ -140,7 +143,8 @@ typedef enum PirElem
 {
 	PIR_ELEM_F32,
 	PIR_ELEM_F16,
-	PIR_ELEM_BF16
+	PIR_ELEM_BF16,				/* two vectors of them may be loaded in another order */
+	PIR_ELEM_BF16_ORDERED		/* the same, for company of another type */
 } PirElem;
 
 /* Address of element i. */

@@ -81,6 +81,7 @@ elem(const void *p, PirElem type, uint32_t i)
 		case PIR_ELEM_F16:
 			return half_to_float(load_u16(at));
 		case PIR_ELEM_BF16:
+		case PIR_ELEM_BF16_ORDERED:
 			return bf16_to_float(load_u16(at));
 	}
 	return 0;
@@ -324,6 +325,24 @@ static float
 l1_f16_f32_scalar(const PirHalf *a, const float *q, uint32_t n)
 {
 	return l1(a, PIR_ELEM_F16, q, PIR_ELEM_F32, n);
+}
+
+static float
+l2sq_bf16_f32_scalar(const PirBf16 *a, const float *q, uint32_t n)
+{
+	return l2sq(a, PIR_ELEM_BF16, q, PIR_ELEM_F32, n);
+}
+
+static float
+dot_bf16_f32_scalar(const PirBf16 *a, const float *q, uint32_t n)
+{
+	return dot(a, PIR_ELEM_BF16, q, PIR_ELEM_F32, n);
+}
+
+static float
+l1_bf16_f32_scalar(const PirBf16 *a, const float *q, uint32_t n)
+{
+	return l1(a, PIR_ELEM_BF16, q, PIR_ELEM_F32, n);
 }
 
 static void

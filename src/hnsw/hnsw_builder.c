@@ -133,7 +133,8 @@ choose_code(PirHnswSample *sample, double table_rows, bool warn, const float *ce
 		{
 			if (warn && measure.rows > PIR_QUANT_WARN_ROWS)
 				ereport(WARNING,
-						(errmsg("codes of quantizer \"%s\" with %u bits do not tell near neighbours apart in index \"%s\"",
+						(errmsg("codes of quantizer \"%s\" with %u bits "
+								"do not tell near neighbours apart in index \"%s\"",
 								pir_quant_name(meta->head.quantizer), meta->head.bits,
 								RelationGetRelationName(builder->index)),
 						 errdetail("Distances between near rows are off by %.2g %%; "

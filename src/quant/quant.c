@@ -16,7 +16,9 @@ static const PirQuantMethod *const methods[] = {
 	&pir_quant_half,
 	&pir_quant_sq8,
 	&pir_quant_rabitq,
-	&pir_quant_bits
+	&pir_quant_bits,
+	&pir_quant_bf16,
+	&pir_quant_bq
 };
 
 #define NMETHODS	((int) (sizeof(methods) / sizeof(methods[0])))

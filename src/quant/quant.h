@@ -53,7 +53,9 @@ typedef enum PirQuantId
 	PIR_QUANT_HALF = 1,			/* float16 */
 	PIR_QUANT_SQ8 = 2,			/* 8-bit scalar, not rotated; also serves L1 */
 	PIR_QUANT_RABITQ = 3,		/* rotated, 1/2/4/8 bits, unbiased */
-	PIR_QUANT_BITS = 4			/* a bit string is its own code; exact */
+	PIR_QUANT_BITS = 4,			/* a bit string is its own code; exact */
+	PIR_QUANT_BF16 = 5,			/* bfloat16 */
+	PIR_QUANT_BQ = 6			/* signs of the centred components, not rotated */
 } PirQuantId;
 
 typedef struct PirQuantSpec
@@ -100,7 +102,7 @@ extern const char *pir_quant_check_spec(const PirQuantSpec *spec);
 /* Bytes of one code item; 0 never happens for a checked spec. */
 extern size_t pir_quant_item_size(const PirQuantSpec *spec);
 
-/* Name <-> id ("none", "half", "sq8", "rabitq", "bits"); -1 / NULL if unknown. */
+/* Name <-> id ("none", "half", "sq8", "rabitq", "bits", "bf16", "bq"); -1 / NULL if unknown. */
 extern int	pir_quant_id_by_name(const char *name);
 extern const char *pir_quant_name(int id);
 

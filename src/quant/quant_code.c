@@ -4,7 +4,7 @@
  *	  The factored form: items of three floats and an integer code, scored
  *	  against a query of signed bytes.
  *
- * RaBitQ and SQ8 differ in whether vectors are rotated and in how the code is
+ * RaBitQ, SQ8 and BQ differ in whether vectors are rotated and in how the code is
  * chosen; what an item means, and every distance, is the same and lives here.
  *
  * Let x be the vector minus the centre, rotated (SQ8: not) and padded to D
@@ -231,34 +231,44 @@ code_product(const PirQuant *quant, const uint8_t *a, const uint8_t *b)
 	int64_t		sums = (int64_t) quant->sum_code(a, quant->padded) + quant->sum_code(b, quant->padded);
 
 	return (double) (4 * dot - 2 * (int64_t) quant->zero2 * sums +
-					 (int64_t) quant->padded * quant->zero2 * quant->zero2);
+					 (int64_t) quant->coded * quant->zero2 * quant->zero2);
 }
 
 /*
- * What x loses as 'f' times the integers (elems - bias), see
- * structured_loss2(); 'n' is its number of dimensions. Padding is zero in both
- * and loses nothing.
+ * What x loses as 'f' times the integers 2 elems - zero2, see
+ * structured_loss2(), over the first 'coded' dimensions; 'n' is the number
+ * that it may be spread over. Padding within 'coded' is zero in both and loses
+ * nothing.
  */
 static double
-loss_of_code(const float *x, const uint8_t *elems, int32_t bias, double f,
-			 uint32_t padded, double n)
+loss_of_code(const float *x, const uint8_t *elems, int32_t zero2, double f,
+			 uint32_t coded, double n)
 {
 	double		sum[8] = {0};
 	double		squares[8] = {0};
 	double		largest[8] = {0};
 	double		max = 0;
+	size_t		i = 0;
 
-	for (size_t i = 0; i < padded; i += 8)
+	for (; i + 8 <= coded; i += 8)
 	{
 		for (int j = 0; j < 8; j++)
 		{
-			double		r = x[i + j] - f * ((int32_t) elems[i + j] - bias);
+			double		r = x[i + j] - f * (2 * (int32_t) elems[i + j] - zero2);
 
 			sum[j] += r;
 			squares[j] += r * r;
 			r = fabs(r);
 			largest[j] = r > largest[j] ? r : largest[j];
 		}
+	}
+	for (; i < coded; i++)
+	{
+		double		r = x[i] - f * (2 * (int32_t) elems[i] - zero2);
+
+		sum[i % 8] += r;
+		squares[i % 8] += r * r;
+		max = fabs(r) > max ? fabs(r) : max;
 	}
 	for (int j = 0; j < 8; j++)
 		max = largest[j] > max ? largest[j] : max;
@@ -315,7 +325,7 @@ pir_quant_code_encode(const PirQuant *quant, const void *vec, void *item, void *
 		spread = 0;
 	loss2 = norm2 * spread / quant->free_dim;
 	if (quant->signs == NULL)
-		loss2 = loss_of_code(x, elems, quant->zero2 / 2, 2.0 * norm2 / dot, padded, quant->free_dim);
+		loss2 = quant->caution * loss_of_code(x, elems, quant->zero2, norm2 / dot, quant->coded, quant->free_dim);
 
 	/*
 	 * An infinite squared norm is kept (the distance is then infinite, as in
@@ -425,7 +435,7 @@ pir_quant_code_prepare(const PirQuant *quant, const void *vec, PirQuantQuery *qu
 
 		for (size_t i = 0; i < padded; i++)
 			elems[i] = (uint8_t) (q8[i] + 128);
-		round2 = loss_of_code(x, elems, 128, step, padded, dim);
+		round2 = loss_of_code(x, elems, 256, 0.5 * step, padded, dim);
 	}
 	query->round2 = ldexp(round2, 2 * exponent);
 }
@@ -482,8 +492,10 @@ pir_quant_code_prepare_item(const PirQuant *quant, const void *item, PirQuantQue
 		for (size_t i = 0; i < padded; i++)
 			elems[i] = (uint8_t) (2 * elems[i] - zero);
 	}
+	/* dimensions that do not count have 0 on both sides */
+	memset(elems + quant->coded, 0, padded - quant->coded);
 	sum = (int32_t) quant->sum_code(code, padded);
-	sum = halve ? sum - 128 * (int32_t) padded : 2 * sum - quant->zero2 * (int32_t) padded;
+	sum = halve ? sum - 128 * (int32_t) padded : 2 * sum - quant->zero2 * (int32_t) quant->coded;
 
 	/* Y_a Y_b summed is 'product' times the scale below, see pair_scale() */
 	query->sub = quant->zero2 * sum;
@@ -555,7 +567,10 @@ code_error(const PirQuant *quant, const PirQuantQuery *query, const void *item, 
 		double		f = pir_quant_factor(item, ITEM_F);
 
 		/* |x|^2 is not stored for this metric, but F^2 |y|^2 has it */
-		norm2 = 0.25 * f * f * code_product(quant, code, code) - spread2;
+		norm2 = 0.25 * f * f * code_product(quant, code, code);
+		/* with caution e says too much: leave it out, for a wider unit */
+		if (quant->caution == 1)
+			norm2 -= spread2;
 		if (norm2 < 0)
 			norm2 = 0;
 	}
@@ -635,6 +650,8 @@ pir_quant_code_init(PirQuant *quant, PirQuantChooseFn choose, int32_t zero2, uin
 	quant->code_distance = code_pair_distance;
 	quant->choose = choose;
 	quant->zero2 = zero2;
+	quant->coded = quant->padded;
+	quant->caution = 1;
 	quant->free_dim = free_dim > 0 ? free_dim : 1;
 	quant->query_size = sizeof(PirQuantQuery) + PIR_QUANT_ALIGN + quant->padded;
 	quant->scratch_size = PIR_QUANT_ALIGN + quant->padded * (sizeof(float) + 1);

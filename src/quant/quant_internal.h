@@ -82,6 +82,9 @@ typedef float (*PirQuantPairFn) (const PirQuant *quant, const void *a, const voi
 typedef void (*PirQuantChooseFn) (const PirQuant *quant, const float *x, double norm2,
 								  uint8_t *elems);
 
+/* A format of 16-bit floats (quant_half.c). */
+typedef struct PirQuantNarrow PirQuantNarrow;
+
 struct PirQuant
 {
 	/* what a distance of factored form reads, first cache line */
@@ -99,8 +102,20 @@ struct PirQuant
 	uint32_t	(*dot_codes) (const uint8_t *a, const uint8_t *b, uint32_t n);
 	uint32_t	(*sum_code) (const uint8_t *a, uint32_t n);
 	int32_t		zero2;			/* twice the code value that stands for zero */
+	double		caution;		/* squared losses of codes that are not rotated count so often */
 	double		free_dim;		/* dimensions the error of a code can point to */
+	uint32_t	coded;			/* dimensions whose code counts; those behind are 0 */
 	double		centre_norm2;	/* |c|^2 */
+
+	/* 16-bit floats (quant_half.c): against a float32 query, and among themselves */
+	const PirQuantNarrow *narrow;
+	float		(*l2sq_query) (const uint16_t *a, const float *q, uint32_t n);
+	float		(*dot_query) (const uint16_t *a, const float *q, uint32_t n);
+	float		(*l1_query) (const uint16_t *a, const float *q, uint32_t n);
+	float		(*l2sq_pair) (const uint16_t *a, const uint16_t *b, uint32_t n);
+	float		(*dot_pair) (const uint16_t *a, const uint16_t *b, uint32_t n);
+	float		(*l1_pair) (const uint16_t *a, const uint16_t *b, uint32_t n);
+	double		(*norm2_pair) (const uint16_t *a, uint32_t n);
 
 	const PirQuantMethod *method;
 	const uint8_t *signs;		/* of the rotation, or NULL */
@@ -121,10 +136,10 @@ struct PirQuantQuery
 	int32_t		sub;			/* zero2 * sum of the query's integers */
 	float		floor;			/* 0 for squared distances of items, else -infinity */
 	bool		odd;
-	bool		is_item;		/* half: data is an item */
+	bool		is_item;		/* half, bf16: data is an item */
 	float		err;			/* SQ8 with L1: what clamping lost of the query */
 	void	   *data;			/* the query as the kernel wants it, aligned */
-	double		norm2;			/* |q - c|^2 (half: |q|^2) */
+	double		norm2;			/* |q - c|^2 (half, bf16: |q|^2) */
 	double		round2;			/* squared rounding error of the query, per dimension */
 };
 
@@ -134,6 +149,8 @@ extern const PirQuantMethod pir_quant_half;
 extern const PirQuantMethod pir_quant_sq8;
 extern const PirQuantMethod pir_quant_rabitq;
 extern const PirQuantMethod pir_quant_bits;
+extern const PirQuantMethod pir_quant_bf16;
+extern const PirQuantMethod pir_quant_bq;
 
 /* quant_rotate.c */
 extern size_t pir_quant_sign_bytes(uint32_t padded);

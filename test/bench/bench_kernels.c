@@ -90,6 +90,9 @@ ONE(norm2_bf16)
 TWO(l2sq_f16_f32)
 TWO(dot_f16_f32)
 TWO(l1_f16_f32)
+TWO(l2sq_bf16_f32)
+TWO(dot_bf16_f32)
+TWO(l1_bf16_f32)
 LOOP(f16_to_f32, (k->f16_to_f32(x, out, n), 0))
 LOOP(f32_to_f16, (k->f32_to_f16(x, out, n), 0))
 LOOP(hamming, k->hamming(x, q, n / 8))
@@ -136,6 +139,7 @@ static const Row rows[] = {
 	ROW(l2sq_bf16, VECTOR, 16), ROW(dot_bf16, VECTOR, 16), ROW(l1_bf16, VECTOR, 16),
 	ROW(cosine_bf16, VECTOR, 16), ROW(norm2_bf16, VECTOR, 16),
 	ROW(l2sq_f16_f32, VECTOR, 16), ROW(dot_f16_f32, VECTOR, 16), ROW(l1_f16_f32, VECTOR, 16),
+	ROW(l2sq_bf16_f32, VECTOR, 16), ROW(dot_bf16_f32, VECTOR, 16), ROW(l1_bf16_f32, VECTOR, 16),
 	ROW(f16_to_f32, VECTOR, 16), ROW(f32_to_f16, VECTOR, 32),
 	ROW(hamming, CODE, 1), ROW(jaccard, CODE, 1),
 	ROW(dot_u8_s8, CODE, 8), ROW(dot_u4_s8, CODE, 4), ROW(dot_u2_s8, CODE, 2), ROW(dot_u1_s8, CODE, 1),

@@ -274,7 +274,7 @@ main(int argc, char **argv)
 		int			bits;
 	}			codes[] = {
 		{PIR_QUANT_NONE, 32}, {PIR_QUANT_HALF, 16}, {PIR_QUANT_SQ8, 8}, {PIR_QUANT_RABITQ, 8},
-		{PIR_QUANT_RABITQ, 4}, {PIR_QUANT_RABITQ, 2}, {PIR_QUANT_RABITQ, 1}
+		{PIR_QUANT_RABITQ, 4}, {PIR_QUANT_RABITQ, 2}, {PIR_QUANT_RABITQ, 1}, {PIR_QUANT_BF16, 16}, {PIR_QUANT_BQ, 1}
 	};
 	static const uint32_t default_dims[] = {100, 512, 768, 1536};
 	const char *want_quant = "";

@@ -101,7 +101,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < HEAD)
 		return 0;
-	spec.quantizer = data[0] % 6;
+	spec.quantizer = data[0] % 8;
 	spec.metric = data[1] % 7;
 	spec.bits = widths[data[2] % 6];
 	spec.dim = (uint32_t) (data[3] | data[4] << 8) % (MAX_FUZZ_DIM + 1);

@@ -234,6 +234,7 @@ WRAP(f32, float, float)
 WRAP(f16, PirHalf, PirHalf)
 WRAP(bf16, PirBf16, PirBf16)
 WRAP(f16_f32, PirHalf, float)
+WRAP(bf16_f32, PirBf16, float)
 WRAP_SUMS(f32, float)
 WRAP_SUMS(f16, PirHalf)
 WRAP_SUMS(bf16, PirBf16)
@@ -244,6 +245,7 @@ static const FloatKernels same_type[NUM_TYPES] = {
 	{bf16_l2sq, bf16_dot, bf16_l1, bf16_cosine, bf16_norm2},
 };
 static const FloatKernels mixed = {f16_f32_l2sq, f16_f32_dot, f16_f32_l1, NULL, NULL};
+static const FloatKernels mixed_bf16 = {bf16_f32_l2sq, bf16_f32_dot, bf16_f32_l1, NULL, NULL};
 
 static void
 check_one(const FloatKernels *k, const void *a, const void *b, int n, Pattern pattern, UnitTally *tally)
@@ -548,6 +550,7 @@ main(void)
 	for (int type = 0; type < NUM_TYPES; type++)
 		check_kernels(&same_type[type], type, type, type_names[type]);
 	check_kernels(&mixed, F16, F32, "f16 x f32");
+	check_kernels(&mixed_bf16, BF16, F32, "bf16 x f32");
 	check_each_position();
 	check_overflow();
 	check_fht();

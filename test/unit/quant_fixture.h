@@ -42,6 +42,8 @@ static const CodeKind vector_codes[] = {
 	{PIR_QUANT_RABITQ, 2, "rabitq 2"},
 	{PIR_QUANT_RABITQ, 4, "rabitq 4"},
 	{PIR_QUANT_RABITQ, 8, "rabitq 8"},
+	{PIR_QUANT_BF16, 16, "bf16"},
+	{PIR_QUANT_BQ, 1, "bq"},
 };
 
 #define NCODES			((int) (sizeof(vector_codes) / sizeof(vector_codes[0])))

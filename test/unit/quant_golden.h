@@ -43,10 +43,16 @@ static const GoldenRow golden[] = {
 	{6, 0, UINT64_C(0x011498d2ce41367c)},
 	{6, 1, UINT64_C(0xebff1a1457d9f4be)},
 	{6, 2, UINT64_C(0x011498d2ce41367c)},
+	{7, 0, UINT64_C(0xf4ca8f87438c4758)},
+	{7, 1, UINT64_C(0xf4ca8f87438c4758)},
+	{7, 3, UINT64_C(0x27e81e0236dd8872)},
+	{8, 0, UINT64_C(0x7e5dac35c2851c6c)},
+	{8, 1, UINT64_C(0x97274d2c4ba6cf8a)},
+	{8, 2, UINT64_C(0x7e5dac35c2851c6c)},
 };
 
 /* of the distances of all integer codes above */
-#define GOLDEN_DISTANCES	UINT64_C(0xfda12875902ca66c)
+#define GOLDEN_DISTANCES	UINT64_C(0x43ce3be65e2b6314)
 
 /* factors (little-endian float32: add, F, error) and code */
 #define GOLDEN_ITEM \

@@ -1,8 +1,11 @@
 """What is measured, section by section, always for both extensions in turn."""
 
 import hashlib
+import json
 import os
+import shutil
 import statistics
+import subprocess
 import time
 
 import numpy as np
@@ -11,7 +14,7 @@ from dataset import write_copy
 from report import TARGETS, qps_at
 
 # in the order of running; the first ones are told most often
-SECTIONS = ("build", "size", "parallel", "query", "cache", "oscache", "insert", "vacuum5", "memory", "vacuum50",
+SECTIONS = ("build", "size", "parallel", "query", "cache", "oscache", "library", "insert", "vacuum5", "memory", "vacuum50",
             "churn")
 EXTENSIONS = {"piramid": "piramid", "pgvector": "vector"}  # name: as CREATE EXTENSION has it
 K = 10
@@ -349,6 +352,64 @@ class Bench:
     def section_oscache(self):
         """A page that is not in the cache is copied from that of the operating system."""
         self.small_cache("oscache", "the operating system's cache holds the files.")
+
+    def compile_library(self):
+        """The program that asks hnswlib and the server; None if it cannot be built here."""
+        program = os.path.join(self.cluster.folder, "bench_memory")
+        config = os.path.join(self.options.bindir, "pg_config")
+        folders = [subprocess.run([config, what], capture_output=True, text=True, check=True).stdout.strip()
+                   for what in ("--includedir", "--libdir")]
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench_memory.cpp")
+        try:
+            run = subprocess.run(
+                [os.environ.get("CXX", "g++"), "-O3", "-march=native", "-I" + folders[0], "-I/usr/include/postgresql",
+                 source, "-o", program, "-L" + folders[1], "-lpq"], capture_output=True, text=True, check=False)
+        except OSError as error:
+            return None, str(error)
+        return (program, "") if run.returncode == 0 else (None, run.stderr)
+
+    def section_library(self):
+        """hnswlib in memory, one thread, and the same queries through libpq."""
+        program, why = self.compile_library()
+        if program is None:
+            self.note("library", "Section library left out; it needs g++, libhnswlib-dev and libpq-dev: %s"
+                      % (why.strip().splitlines() or ["no g++"])[0])
+            return
+        folder = os.path.join(self.cluster.folder, "library")
+        os.makedirs(folder, exist_ok=True)
+        queries = np.asarray(self.data.queries[:self.nqueries], "<f4")
+        np.asarray(self.data.base, "<f4").tofile(os.path.join(folder, "base.f32"))
+        queries.tofile(os.path.join(folder, "queries.f32"))
+        truth = np.asarray(self.data.truth[:self.nqueries], "<i4")
+        truth.tofile(os.path.join(folder, "gt.i32"))
+        for name in EXTENSIONS:
+            self.warm("base_" + name)
+        points, runs = {}, {}
+        try:
+            run = subprocess.run(
+                [program, folder, *map(str, (len(self.data.base), self.data.dim, len(queries), truth.shape[1])),
+                 self.data.metric, str(self.options.m), str(self.options.ef_construction),
+                 ",".join(map(str, self.options.ef)), str(self.options.seconds), str(self.options.rounds),
+                 self.data.operator(), *("base_" + name for name in EXTENSIONS)],
+                env=self.cluster.environment, capture_output=True, text=True, check=True)
+        finally:
+            shutil.rmtree(folder)
+        for line in run.stdout.splitlines():
+            one = json.loads(line)
+            if one["what"] == "query":
+                runs.setdefault((one["who"], one["ef"], one["recall"]), []).append(one)
+        for (who, ef, recall), lines in runs.items():
+            qps = statistics.median(one["qps"] for one in lines)
+            points.setdefault(who, []).append((recall, qps))
+            self.result["curves"].append({"section": "library", "extension": who.replace("base_", ""), "clients": 1,
+                                          "ef_search": ef, "recall": recall, "qps": qps, "runs": lines})
+        for target in TARGETS:
+            library = qps_at(points["hnswlib"], target)
+            values = {name: qps_at(points["base_" + name], target) for name in EXTENSIONS}
+            if library is not None and None not in values.values():
+                self.note("library", "hnswlib in memory, one thread, at recall %.2f: %.0f queries/s." % (target, library))
+                self.row("library", "**at recall %.2f**, share of hnswlib's queries/s" % target, "of hnswlib", "higher",
+                         {name: values[name] / library for name in EXTENSIONS})
 
     # --------------------------------------------------------------------
     # Writing

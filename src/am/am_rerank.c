@@ -15,6 +15,8 @@
 #include "base/pir_recent.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
+#include "storage/page_heap.h"
+#include "storage/page_io.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -147,6 +149,41 @@ pir_rerank_detoast(PirRerank *rerank, Datum value, int *kept)
 		return value;
 	*kept = rerank->free_kept[--rerank->nfree];
 	return PointerGetDatum(rerank->kept[*kept].value);
+}
+
+void
+pir_rerank_read_ahead(PirRerank *rerank, ItemPointerData *tids, int ntids, Snapshot snapshot)
+{
+	if (!pir_heap_readable(rerank->heap))
+		return;
+	for (int i = 0; i < ntids; i++)
+	{
+		if (ItemPointerGetBlockNumberNoCheck(&tids[i]) != InvalidBlockNumber)
+			pir_page_prefetch(rerank->heap, ItemPointerGetBlockNumberNoCheck(&tids[i]));
+	}
+	if (rerank->attno == 0)
+		return;
+	for (int i = 0; i < ntids; i++)
+	{
+		Datum		value;
+		struct varlena *attr;
+		struct varatt_external pointer;
+		MemoryContext old;
+
+		if (!pir_rerank_fetch(rerank, &tids[i], snapshot, &value))
+			continue;
+		attr = (struct varlena *) DatumGetPointer(value);
+		if (!VARATT_IS_EXTERNAL_ONDISK(attr))
+			continue;
+		if (rerank->kept_context == NULL)
+			prepare_kept(rerank);
+		if (rerank->toast == NULL)
+			return;
+		VARATT_EXTERNAL_GET_POINTER(pointer, attr);
+		old = MemoryContextSwitchTo(rerank->kept_context);
+		pir_toast_scan_read_ahead(rerank->toast, &pointer);
+		MemoryContextSwitchTo(old);
+	}
 }
 
 void

@@ -76,6 +76,13 @@ extern bool pir_rerank_fetch(PirRerank *rerank, ItemPointer tid, Snapshot snapsh
 extern Datum pir_rerank_detoast(PirRerank *rerank, Datum value, int *kept);
 
 /*
+ * The rows at tids[] will be fetched next: have what is not in buffers read
+ * now, all of it at the same time. For callers that expect reads; it costs
+ * half of what fetching does.
+ */
+extern void pir_rerank_read_ahead(PirRerank *rerank, ItemPointerData *tids, int ntids, Snapshot snapshot);
+
+/*
  * The row whose value is number 'kept' (or was not kept) is being returned:
  * the executor finds the value in base/pir_recent.h until the next call.
  * Drops the pins of TOAST pages.

@@ -118,6 +118,13 @@
 #define pir_toast_snapshot(space)	(init_toast_snapshot(space), (space))
 #endif
 
+/* reads may bypass the kernel's cache, and then it cannot be asked to read ahead (16) */
+#if PG_VERSION_NUM >= 160000
+#define pir_kernel_reads_ahead()	((io_direct_flags & IO_DIRECT_DATA) == 0)
+#else
+#define pir_kernel_reads_ahead()	true
+#endif
+
 /* an index scan may count what it does for EXPLAIN (18); here it does not */
 #if PG_VERSION_NUM >= 180000
 #define pir_index_beginscan(heap, index, snapshot, nkeys) \

@@ -190,6 +190,7 @@ typedef struct PirHnswSearch
 	const PirQuantQuery *query;
 	MemoryContext context;		/* everything below lives here */
 	PirPins		pins;
+	PirIoWatch	io;
 	bool		keep_all;		/* remember what was not good enough: iterative scans */
 	float		eps;			/* error units that callers will use */
 

@@ -32,6 +32,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+/* Rows fetched at the same time where they have to be read */
+#define MAX_ROWS_AHEAD	8
+
 typedef struct Candidate
 {
 	float		bound;			/* lower bound; the distance itself when fetched */
@@ -59,6 +62,9 @@ typedef struct HnswScan
 	Candidate  *queue;			/* by bound, not fetched before 'next' */
 	int			nqueue;
 	int			next;
+	PirIoWatch	io;				/* of fetching rows */
+	int			ahead;			/* rows asked for in one go, while reads happen */
+	int			asked;			/* queue[] up to here was asked for */
 	Candidate  *exact;			/* min-heap of fetched rows */
 	int			nexact;
 	int			exact_capacity;
@@ -97,6 +103,8 @@ pir_hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, i
 	so->started = so->done = so->flat = so->blind = so->have_last = false;
 	so->queue = so->exact = NULL;
 	so->nqueue = so->next = so->nexact = so->exact_capacity = 0;
+	so->ahead = so->asked = 0;
+	pir_io_watch(&so->io);
 	if (so->rerank != NULL)
 		pir_rerank_forget(so->rerank);
 
@@ -228,7 +236,7 @@ queue_best(HnswScan *so)
 	if (so->queue != NULL)
 		pfree(so->queue);
 	so->queue = MemoryContextAllocHuge(so->context, pir_size_mul(Max(queue_capacity, 1), sizeof(Candidate)));
-	so->nqueue = so->next = 0;
+	so->nqueue = so->next = so->asked = 0;
 
 	for (int i = 0; i < search->nbest; i++)
 	{
@@ -391,6 +399,29 @@ next_batch(HnswScan *so)
 	return so->nqueue > 0;
 }
 
+/*
+ * Where rows have to be read, ask for the next few of the queue at once. How
+ * many are wanted is not known, so we begin with two and double.
+ */
+static void
+ask_for_rows(IndexScanDesc scan, HnswScan *so)
+{
+	ItemPointerData tids[MAX_ROWS_AHEAD];
+	int			n = 0;
+
+	if (!pir_io_expected(&so->io, scan->heapRelation))
+	{
+		so->ahead = 0;
+		return;
+	}
+	if (so->next < so->asked)
+		return;
+	so->ahead = Min(Max(2, 2 * so->ahead), MAX_ROWS_AHEAD);
+	for (so->asked = so->next; so->asked < so->nqueue && n < so->ahead; so->asked++)
+		tids[n++] = so->queue[so->asked].tid;
+	pir_rerank_read_ahead(so->rerank, tids, n, scan->xs_snapshot);
+}
+
 /* The next row in order: its TID, and its distance if that is known. */
 static bool
 next_candidate(IndexScanDesc scan, HnswScan *so, Candidate *result)
@@ -421,7 +452,7 @@ next_candidate(IndexScanDesc scan, HnswScan *so, Candidate *result)
 		}
 		else
 		{
-			Candidate  *candidate = &so->queue[so->next++];
+			Candidate  *candidate;
 			Datum		value;
 
 			if (so->rerank == NULL)
@@ -431,6 +462,8 @@ next_candidate(IndexScanDesc scan, HnswScan *so, Candidate *result)
 				so->rerank = pir_rerank_begin(scan->heapRelation, scan->indexRelation);
 				MemoryContextSwitchTo(old);
 			}
+			ask_for_rows(scan, so);
+			candidate = &so->queue[so->next++];
 			if (pir_rerank_fetch(so->rerank, &candidate->tid, scan->xs_snapshot, &value))
 			{
 				MemoryContext old = MemoryContextSwitchTo(so->rerank->context);

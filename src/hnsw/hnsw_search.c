@@ -53,6 +53,7 @@ pir_hnsw_search_init(PirHnswSearch *search, PirHnswIndex *hnsw,
 	search->context = context;
 	search->keep_all = keep_all;
 	pir_pins_init(&search->pins, hnsw->store);
+	pir_io_watch(&search->io);
 
 	search->visited_mask = 2047;
 	search->visited = MemoryContextAlloc(context, 2048 * sizeof(uint32));
@@ -379,6 +380,16 @@ expand(PirHnswSearch *search, uint32 nid)
 	/* if none of them is nearer, this one is expanded next */
 	if (search->nfrontier > 0)
 		prefetch_list(search, search->found[search->frontier[0]].nid);
+
+	/* where pages have to be read, all but the first while that one is waited for */
+	if (n > 1 && pir_io_expected(&search->io, search->hnsw->rel))
+	{
+		for (int i = 1; i < n; i++)
+		{
+			if (wanted[i].page != wanted[i - 1].page)
+				pir_pins_read_ahead(&search->pins, PIR_TABLE_CODE, wanted[i].page);
+		}
+	}
 	evaluate(search, wanted, n);
 }
 

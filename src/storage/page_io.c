@@ -11,11 +11,23 @@
 #include "access/relation.h"
 #include "base/pir_compat.h"
 #include "base/pir_error.h"
+#include "executor/instrument.h"
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
+#include "storage/fd.h"
 #include "storage/lmgr.h"
 #include "storage/page_debug.h"
 #include "storage/page_io.h"
+#include "utils/spccache.h"
+
+/* Looks of pir_io_expected() for which a wait counts. */
+#define IO_COUNTS_FOR	8
+
+/*
+ * Time a read takes if it is one. From the kernel's cache it takes 3 us, from
+ * the fastest disks some 50, with the work between two looks in it.
+ */
+#define IO_SLOW_US		40
 
 Buffer
 pir_page_pin(Relation index, BlockNumber blkno)
@@ -221,9 +233,38 @@ pir_page_count(Relation index)
 }
 
 void
-pir_page_prefetch(Relation index, BlockNumber blkno)
+pir_page_prefetch(Relation relation, BlockNumber blkno)
 {
-	PrefetchBuffer(index, MAIN_FORKNUM, blkno);
+	PrefetchBuffer(relation, MAIN_FORKNUM, blkno);
+}
+
+void
+pir_io_watch(PirIoWatch *watch)
+{
+	watch->blocks_read = pgBufferUsage.shared_blks_read;
+	INSTR_TIME_SET_CURRENT(watch->time);
+	watch->left = 0;
+}
+
+bool
+pir_io_expected(PirIoWatch *watch, Relation relation)
+{
+	int64		reads = pgBufferUsage.shared_blks_read - watch->blocks_read;
+
+	instr_time	now;
+	instr_time	since;
+
+	INSTR_TIME_SET_CURRENT(now);
+	since = now;
+	INSTR_TIME_SUBTRACT(since, watch->time);
+	watch->time = now;
+	watch->blocks_read += reads;
+	if (reads > 0 && INSTR_TIME_GET_MICROSEC(since) >= IO_SLOW_US * (uint64) reads)
+		watch->left = IO_COUNTS_FOR;
+	else if (watch->left > 0)
+		watch->left--;
+	return watch->left > 0 && pir_kernel_reads_ahead() &&
+		get_tablespace_io_concurrency(relation->rd_rel->reltablespace) > 0;
 }
 
 Buffer

@@ -12,6 +12,7 @@
 #ifndef PIR_PAGE_IO_H
 #define PIR_PAGE_IO_H
 
+#include "portability/instr_time.h"
 #include "storage/buf.h"
 #include "storage/page_format.h"
 #include "utils/rel.h"
@@ -100,8 +101,27 @@ extern void pir_index_unlock_training(Relation index);
 /* Blocks of the index file now. */
 extern BlockNumber pir_page_count(Relation index);
 
-/* Ask the kernel or the server to fetch a block soon. */
-extern void pir_page_prefetch(Relation index, BlockNumber blkno);
+/* Ask the kernel or the server to fetch a block soon, if no buffer has it. */
+extern void pir_page_prefetch(Relation relation, BlockNumber blkno);
+
+/* Does this backend wait for reads? */
+typedef struct PirIoWatch
+{
+	int64		blocks_read;	/* when last looked */
+	instr_time	time;			/* of that look */
+	int			left;			/* looks for which the last wait still counts */
+} PirIoWatch;
+
+/* Begin to watch, from now on. */
+extern void pir_io_watch(PirIoWatch *watch);
+
+/*
+ * Whether it pays to look ahead for blocks that are not in a buffer: blocks
+ * have been read lately, and slowly, so not from the kernel's cache; and the
+ * tablespace of 'relation' allows concurrent reads (effective_io_concurrency).
+ * To be asked once per step of the work that reads.
+ */
+extern bool pir_io_expected(PirIoWatch *watch, Relation relation);
 
 /*
  * Pin and exclusively lock block blkno of a fork for a new page, contents

@@ -108,6 +108,15 @@ pir_pins_prefetch(const PirPins *pins, int table, uint32 logical, Size offset, S
 }
 
 void
+pir_pins_read_ahead(const PirPins *pins, int table, uint32 logical)
+{
+	const PirTableCache *cache = &pins->store->tables[table];
+
+	if (logical < cache->npages)
+		pir_page_prefetch(pins->store->index, cache->blocks[logical]);
+}
+
+void
 pir_pins_release(PirPins *pins)
 {
 	for (int i = 0; i < pins->n; i++)

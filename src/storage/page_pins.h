@@ -55,6 +55,12 @@ extern Buffer pir_pins_get(PirPins *pins, int table, uint32 logical);
  */
 extern void pir_pins_prefetch(const PirPins *pins, int table, uint32 logical, Size offset, Size bytes);
 
+/*
+ * The page will be wanted soon: if reads are expected (pir_io_expected(), the
+ * caller asks) have it read meanwhile. Nothing happens for a page not known.
+ */
+extern void pir_pins_read_ahead(const PirPins *pins, int table, uint32 logical);
+
 extern void pir_pins_release(PirPins *pins);
 
 #endif							/* PIR_PAGE_PINS_H */

@@ -16,6 +16,7 @@
 #include "access/toast_internals.h"
 #include "base/pir_compat.h"
 #include "storage/page_heap.h"
+#include "storage/page_io.h"
 #include "storage/page_toast_scan.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -57,6 +58,17 @@ pir_toast_scan_begin(Relation table)
 	return scan;
 }
 
+/* Make the chunks of a value what the scan returns next. */
+static void
+stand_before(PirToastScan *scan, const struct varatt_external *pointer)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(pointer->va_valueid));
+	index_rescan(scan->scan, &key, 1, NULL, 0);
+	scan->paused = false;
+}
+
 /* Copy one chunk; false unless it is the one wanted. */
 static bool
 copy_chunk(TupleTableSlot *slot, int32 seq, int32 size, char *out)
@@ -78,14 +90,11 @@ pir_toast_scan_read(PirToastScan *scan, const struct varatt_external *pointer, c
 {
 	int32		size = VARATT_EXTERNAL_GET_EXTSIZE(*pointer);
 	int32		done = 0;
-	ScanKeyData key;
 
 	if (pointer->va_toastrelid != RelationGetRelid(scan->rel))
 		return false;
 
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(pointer->va_valueid));
-	index_rescan(scan->scan, &key, 1, NULL, 0);
-	scan->paused = false;
+	stand_before(scan, pointer);
 	for (int32 seq = 0; done < size; seq++)
 	{
 		int32		count = Min(size - done, TOAST_MAX_CHUNK_SIZE);
@@ -96,6 +105,25 @@ pir_toast_scan_read(PirToastScan *scan, const struct varatt_external *pointer, c
 		done += count;
 	}
 	return true;
+}
+
+void
+pir_toast_scan_read_ahead(PirToastScan *scan, const struct varatt_external *pointer)
+{
+	BlockNumber last = InvalidBlockNumber;
+	ItemPointer tid;
+
+	if (pointer->va_toastrelid != RelationGetRelid(scan->rel))
+		return;
+	stand_before(scan, pointer);
+	while ((tid = index_getnext_tid(scan->scan, ForwardScanDirection)) != NULL)
+	{
+		BlockNumber blkno = ItemPointerGetBlockNumber(tid);
+
+		if (blkno != last)
+			pir_page_prefetch(scan->rel, blkno);
+		last = blkno;
+	}
 }
 
 void

@@ -34,6 +34,9 @@ extern PirToastScan *pir_toast_scan_begin(Relation table);
  */
 extern bool pir_toast_scan_read(PirToastScan *scan, const struct varatt_external *pointer, char *out);
 
+/* Have the pages of a value read that will be wanted soon. */
+extern void pir_toast_scan_read_ahead(PirToastScan *scan, const struct varatt_external *pointer);
+
 /* Drop pins until the next read: before the executor gets control back. */
 extern void pir_toast_scan_pause(PirToastScan *scan);
 

@@ -176,7 +176,7 @@ def write(result, stem):
     for clients in sorted({one["clients"] for one in result["curves"]}):
         for extension in COLOURS:
             points = [(one["recall"], one["qps"]) for one in result["curves"]
-                      if one["clients"] == clients and one["extension"] == extension and one["section"] == "query"]
+                      if one["clients"] == clients and one["extension"] == extension and one["section"] in ("query", "clients")]
             if points:
                 curves.append(("%s, %d client%s" % (extension, clients, "s" * (clients > 1)), extension, clients > 1, points))
     if curves:

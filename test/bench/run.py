@@ -147,7 +147,7 @@ def main():
     parser.add_argument("--pg-config", default=os.environ.get("PG_CONFIG", "pg_config"))
     parser.add_argument("--commit", default="", help="of piramid, if git cannot say it here")
     parser.add_argument("--ef", type=numbers, help="values of hnsw.ef_search (10,20,40,80,160,320)")
-    parser.add_argument("--clients", type=numbers, default=[1, 2], help="of the query section (1,2)")
+    parser.add_argument("--clients", type=numbers, default=[1, 2], help="the first in section query, others in section clients (1,2)")
     parser.add_argument("--rounds", type=int, help="runs of each point, of which the median counts (3)")
     parser.add_argument("--seconds", type=int, help="of each pgbench run (4)")
     parser.add_argument("--queries", type=int, help="for recall; 0 for all (0)")

@@ -14,8 +14,8 @@ from dataset import write_copy
 from report import TARGETS, qps_at
 
 # in the order of running; the first ones are told most often
-SECTIONS = ("build", "size", "parallel", "query", "cache", "oscache", "library", "insert", "vacuum5", "memory", "vacuum50",
-            "churn")
+SECTIONS = ("build", "size", "parallel", "query", "cache", "oscache", "insert", "vacuum5", "clients", "library", "memory",
+            "vacuum50", "churn")
 EXTENSIONS = {"piramid": "piramid", "pgvector": "vector"}  # name: as CREATE EXTENSION has it
 K = 10
 INDEX = "items_v_idx"
@@ -314,7 +314,7 @@ class Bench:
                                               "recall": recalls[name, ef], "qps": statistics.median(qps), "runs": qps})
             what = "%d client%s" % (clients, "s" * (clients > 1))
             for ef in efs:
-                if clients == clients_list[0]:
+                if clients == self.options.clients[0]:
                     self.row(section, "recall@%d at ef_search=%d" % (K, ef), "recall", "higher",
                              {name: recalls[name, ef] for name in EXTENSIONS})
                 self.row(section, "ef_search=%d, %s" % (ef, what), "queries/s", "higher",
@@ -327,7 +327,13 @@ class Bench:
     def section_query(self):
         for name in EXTENSIONS:
             self.warm("base_" + name)
-        self.curves("query", self.options.ef, self.options.clients)
+        self.curves("query", self.options.ef, self.options.clients[:1])
+
+    def section_clients(self):
+        """The same with more clients."""
+        for name in EXTENSIONS:
+            self.warm("base_" + name)
+        self.curves("clients", self.options.ef, self.options.clients[1:])
 
     def small_cache(self, section, text, **settings):
         """The curves with a cache that holds a third of pgvector's index."""

@@ -24,7 +24,7 @@ LINES = (
     ("build", "WAL", "WAL of the build", None),
     ("query", "**at recall 0.95**, 1 client", "queries/s at recall .95", ((1.3, 2), (1.7, 3), (1.8, 3), (2.2, 4))),
     ("query", "**at recall 0.99**, 1 client", "queries/s at recall .99", ((1.2, 2), (1.6, 3), (1.7, 3), (2, 4))),
-    ("query", "**at recall 0.95**, 2 clients", "queries/s at recall .95, 2 clients", None),
+    ("clients", "**at recall 0.95**, 2 clients", "queries/s at recall .95, 2 clients", None),
     ("cache", "**at recall 0.95**, 1 client", "queries/s at recall .95, cache a third of pgvector's index",
      ((3, 3), (5, 5), (5, 10), (5, 15))),
     ("cache", "**at recall 0.99**, 1 client", "the same at recall .99", None),

@@ -29,6 +29,8 @@ LINES = (
      ((3, 3), (5, 5), (5, 10), (5, 15))),
     ("cache", "**at recall 0.99**, 1 client", "the same at recall .99", None),
     ("oscache", "**at recall 0.95**, 1 client", "the same at recall .95, the rest in the operating system's cache", None),
+    ("library", "**at recall 0.95**", "share of in-memory hnswlib's queries/s at recall .95, one thread", None),
+    ("library", "**at recall 0.99**", "the same at recall .99", None),
     ("insert", "1 client", "inserts/s, 1 client", ((1.5, 3), (2.5, 4), (2.5, 4), (3, 6))),
     ("insert", "8 clients", "inserts/s, 8 clients", None),
     ("insert", "WAL per row beyond the table's, first 1000", "WAL per insert beyond the table's, first 1,000 after a checkpoint",

@@ -35,7 +35,7 @@ OBJS_storage = src/storage/page_check.o src/storage/page_debug.o src/storage/pag
 	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
 	src/storage/page_table.o src/storage/page_toast.o src/storage/page_toast_scan.o \
 	src/storage/page_wal.o
-OBJS_am = src/am/am_code.o src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o \
+OBJS_am = src/am/am_check_rows.o src/am/am_code.o src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o \
 	src/am/am_remains.o src/am/am_rerank.o src/am/am_value.o
 OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_write.o \
 	src/hnsw/hnsw_check.o src/hnsw/hnsw_check_heap.o \

@@ -276,7 +276,7 @@ check_tid(PirHnswCheck *hc, BlockNumber blkno, uint32 nid, const ItemPointerData
 		return false;
 	}
 	if (hc->check->complete)
-		pir_hnsw_check_heap_add(hc, tid, owner);
+		pir_check_rows_add(hc->rows, tid, owner, 0);
 	return true;
 }
 
@@ -798,7 +798,7 @@ check_once(PirCheck *check)
 		mark_reachable(hc, MARK_ANCHORED, MARK_FOLLOWED, true);
 		(void) pir_check_chain(check, hc->meta.retired, PIR_PAGE_TABLE, visit_retired, hc);
 		pir_check_unclaimed(check);
-		pir_hnsw_check_heap(hc);
+		pir_check_rows_compare(hc->rows);
 		return true;
 	}
 

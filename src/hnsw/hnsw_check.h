@@ -9,8 +9,8 @@
 #define PIR_HNSW_CHECK_H
 
 #include "am/am.h"
+#include "am/am_check_rows.h"
 #include "hnsw/hnsw_private.h"
-#include "utils/tuplesort.h"
 
 /* Marks of a node: its state, and what the walk over all pages learned. */
 #define MARK_STATE		0x07	/* PIR_NODE_* */
@@ -49,9 +49,7 @@ typedef struct PirHnswCheck
 	uint32		nchains;
 	uint32		max_chains;
 
-	/* heap rows of the index with their nodes: (tid as int8, nid as int8) */
-	Tuplesortstate *rows;
-	TupleTableSlot *row;
+	PirCheckRows *rows;			/* heap rows of the index with their nodes */
 
 	float	   *centre;
 	uint32		ncentre;
@@ -72,9 +70,7 @@ extern BlockNumber pir_hnsw_check_list_block(const PirHnswCheck *hc, uint32 nid)
  */
 extern const void *pir_hnsw_check_item(PirHnswCheck *hc, Page page, uint32 nid);
 
-/* hnsw_check_heap.c: HNSW-I6, I12 to I15 */
+/* hnsw_check_heap.c: HNSW-I6, I10, I11, I14 to I16. Sets hc->rows. */
 extern void pir_hnsw_check_heap_begin(PirHnswCheck *hc);
-extern void pir_hnsw_check_heap_add(PirHnswCheck *hc, const ItemPointerData *tid, uint32 nid);
-extern void pir_hnsw_check_heap(PirHnswCheck *hc);
 
 #endif							/* PIR_HNSW_CHECK_H */

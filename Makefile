@@ -35,7 +35,8 @@ OBJS_storage = src/storage/page_check.o src/storage/page_debug.o src/storage/pag
 	src/storage/page_meta.o src/storage/page_pins.o src/storage/page_sink.o \
 	src/storage/page_table.o src/storage/page_toast.o src/storage/page_toast_scan.o \
 	src/storage/page_wal.o
-OBJS_am = src/am/am_check_rows.o src/am/am_code.o src/am/am_cost.o src/am/am_kind.o src/am/am_opclass.o \
+OBJS_am = src/am/am_check_rows.o src/am/am_code.o src/am/am_cost.o src/am/am_emit.o \
+	src/am/am_kind.o src/am/am_opclass.o \
 	src/am/am_remains.o src/am/am_rerank.o src/am/am_value.o
 OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_write.o \
 	src/hnsw/hnsw_check.o src/hnsw/hnsw_check_heap.o \
@@ -44,6 +45,10 @@ OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_
 	src/hnsw/hnsw_parallel.o \
 	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_train.o src/hnsw/hnsw_vacuum.o \
 	src/hnsw/hnsw_vacuum_lists.o src/hnsw/hnsw_vacuum_reach.o
+OBJS_ivf = src/ivf/ivf_build.o src/ivf/ivf_builder.o src/ivf/ivf_check.o \
+	src/ivf/ivf_handler.o src/ivf/ivf_insert.o src/ivf/ivf_inspect.o src/ivf/ivf_list.o \
+	src/ivf/ivf_options.o src/ivf/ivf_partition.o src/ivf/ivf_scan.o src/ivf/ivf_train.o \
+	src/ivf/ivf_vacuum.o
 OBJS_observe = src/observe/obs_check.o src/observe/obs_index.o src/observe/obs_inspect.o
 
 # The host-free part of hnsw: no PostgreSQL header, tested without a server.
@@ -52,7 +57,7 @@ OBJS_hnsw_graph = src/hnsw/hnsw_graph.o src/hnsw/hnsw_graph_order.o \
 
 OBJS = src/piramid.o \
 	$(OBJS_base) $(OBJS_distance) $(OBJS_cluster) $(OBJS_quant) $(OBJS_vector_number) $(OBJS_vector) \
-	$(OBJS_storage) $(OBJS_am) $(OBJS_hnsw_graph) $(OBJS_hnsw) $(OBJS_observe)
+	$(OBJS_storage) $(OBJS_am) $(OBJS_hnsw_graph) $(OBJS_hnsw) $(OBJS_ivf) $(OBJS_observe)
 
 # Regression tests run in this order, on one database that has the extension.
 REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))
@@ -88,6 +93,7 @@ include $(PGXS)
 # What encoding computes goes to disk: no contraction to fused multiply-adds,
 # which other machines round differently.
 $(OBJS_quant): override CFLAGS += -ffp-contract=off $(CFLAGS_VECTORIZE)
+$(OBJS_cluster): override CFLAGS += $(CFLAGS_VECTORIZE)
 
 # Debian's PostgreSQL is configured without dependency tracking, so ours is
 # kept here: the compiler writes a .d file beside each object (-MMD).

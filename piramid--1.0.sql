@@ -4,7 +4,7 @@
 --   1 types and their I/O      2 casts               3 functions of the types
 --   4 operators                5 aggregates          6 btree operator classes
 --   7 access methods           8 hnsw operator classes
---   9 inspection
+--   9 ivf and ivfflat operator classes            10 inspection
 --
 -- Lines that begin with "--|" document the object below them for users.
 
@@ -1093,6 +1093,37 @@ CREATE FUNCTION hnsw_sparsevec_support(internal) RETURNS internal
 	AS 'MODULE_PATHNAME', 'pir_hnsw_sparsevec_support';
 COMMENT ON FUNCTION hnsw_sparsevec_support(internal) IS 'hnsw support of type sparsevec';
 
+CREATE FUNCTION ivfhandler(internal) RETURNS index_am_handler
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pir_ivf_handler';
+COMMENT ON FUNCTION ivfhandler(internal) IS 'ivf index access method handler';
+
+--| Index of lists around centres: CREATE INDEX ON t USING ivf (v vector_l2_ops),
+--| then ORDER BY v <-> q LIMIT k. Quicker to build and smaller than hnsw, slower to
+--| search. Options: lists, quantizer, bits.
+CREATE ACCESS METHOD ivf TYPE INDEX HANDLER ivfhandler;
+COMMENT ON ACCESS METHOD ivf IS 'ivf index access method: lists of quantized vectors around centres';
+
+CREATE FUNCTION ivfflathandler(internal) RETURNS index_am_handler
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pir_ivfflat_handler';
+COMMENT ON FUNCTION ivfflathandler(internal) IS 'ivfflat index access method handler';
+
+--| The same as ivf under the name, the defaults and the settings that other
+--| software knows. Options: lists, quantizer, bits.
+CREATE ACCESS METHOD ivfflat TYPE INDEX HANDLER ivfflathandler;
+COMMENT ON ACCESS METHOD ivfflat IS 'ivfflat index access method: ivf with compatible defaults';
+
+CREATE FUNCTION ivfflat_halfvec_support(internal) RETURNS internal
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pir_ivfflat_halfvec_support';
+COMMENT ON FUNCTION ivfflat_halfvec_support(internal) IS 'ivf and ivfflat support of type halfvec';
+
+CREATE FUNCTION ivfflat_bit_support(internal) RETURNS internal
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pir_ivfflat_bit_support';
+COMMENT ON FUNCTION ivfflat_bit_support(internal) IS 'ivf and ivfflat support of type bit';
+
 -- ------------------------------------------------------------------------
 -- 8 hnsw operator classes
 -- ------------------------------------------------------------------------
@@ -1237,11 +1268,175 @@ CREATE OPERATOR CLASS bit_jaccard_ops
 COMMENT ON OPERATOR CLASS bit_jaccard_ops USING hnsw IS 'Jaccard distance of bit strings';
 
 -- ------------------------------------------------------------------------
--- 9 inspection
+-- 9 ivf and ivfflat operator classes
+-- ------------------------------------------------------------------------
+
+CREATE OPERATOR FAMILY vector_l2_ops USING ivf;
+COMMENT ON OPERATOR FAMILY vector_l2_ops USING ivf IS 'Euclidean distance of vector';
+
+CREATE OPERATOR CLASS vector_l2_ops
+	DEFAULT FOR TYPE vector USING ivf FAMILY vector_l2_ops AS
+	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_l2_squared_distance(vector, vector),
+	FUNCTION 3 l2_distance(vector, vector);
+COMMENT ON OPERATOR CLASS vector_l2_ops USING ivf IS 'Euclidean distance of vector';
+
+CREATE OPERATOR FAMILY vector_ip_ops USING ivf;
+COMMENT ON OPERATOR FAMILY vector_ip_ops USING ivf IS 'negative inner product of vector';
+
+CREATE OPERATOR CLASS vector_ip_ops
+	FOR TYPE vector USING ivf FAMILY vector_ip_ops AS
+	OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_negative_inner_product(vector, vector),
+	FUNCTION 3 vector_spherical_distance(vector, vector),
+	FUNCTION 4 vector_norm(vector);
+COMMENT ON OPERATOR CLASS vector_ip_ops USING ivf IS 'negative inner product of vector';
+
+CREATE OPERATOR FAMILY vector_cosine_ops USING ivf;
+COMMENT ON OPERATOR FAMILY vector_cosine_ops USING ivf IS 'cosine distance of vector';
+
+CREATE OPERATOR CLASS vector_cosine_ops
+	FOR TYPE vector USING ivf FAMILY vector_cosine_ops AS
+	OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_negative_inner_product(vector, vector),
+	FUNCTION 2 vector_norm(vector),
+	FUNCTION 3 vector_spherical_distance(vector, vector),
+	FUNCTION 4 vector_norm(vector);
+COMMENT ON OPERATOR CLASS vector_cosine_ops USING ivf IS 'cosine distance of vector';
+
+CREATE OPERATOR FAMILY halfvec_l2_ops USING ivf;
+COMMENT ON OPERATOR FAMILY halfvec_l2_ops USING ivf IS 'Euclidean distance of halfvec';
+
+CREATE OPERATOR CLASS halfvec_l2_ops
+	FOR TYPE halfvec USING ivf FAMILY halfvec_l2_ops AS
+	OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_l2_squared_distance(halfvec, halfvec),
+	FUNCTION 3 l2_distance(halfvec, halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_l2_ops USING ivf IS 'Euclidean distance of halfvec';
+
+CREATE OPERATOR FAMILY halfvec_ip_ops USING ivf;
+COMMENT ON OPERATOR FAMILY halfvec_ip_ops USING ivf IS 'negative inner product of halfvec';
+
+CREATE OPERATOR CLASS halfvec_ip_ops
+	FOR TYPE halfvec USING ivf FAMILY halfvec_ip_ops AS
+	OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 3 halfvec_spherical_distance(halfvec, halfvec),
+	FUNCTION 4 l2_norm(halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_ip_ops USING ivf IS 'negative inner product of halfvec';
+
+CREATE OPERATOR FAMILY halfvec_cosine_ops USING ivf;
+COMMENT ON OPERATOR FAMILY halfvec_cosine_ops USING ivf IS 'cosine distance of halfvec';
+
+CREATE OPERATOR CLASS halfvec_cosine_ops
+	FOR TYPE halfvec USING ivf FAMILY halfvec_cosine_ops AS
+	OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 2 l2_norm(halfvec),
+	FUNCTION 3 halfvec_spherical_distance(halfvec, halfvec),
+	FUNCTION 4 l2_norm(halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING ivf IS 'cosine distance of halfvec';
+
+CREATE OPERATOR FAMILY bit_hamming_ops USING ivf;
+COMMENT ON OPERATOR FAMILY bit_hamming_ops USING ivf IS 'Hamming distance of bit strings';
+
+CREATE OPERATOR CLASS bit_hamming_ops
+	FOR TYPE bit USING ivf FAMILY bit_hamming_ops AS
+	OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+	FUNCTION 1 hamming_distance(bit, bit),
+	FUNCTION 3 hamming_distance(bit, bit),
+	FUNCTION 5 ivfflat_bit_support(internal);
+COMMENT ON OPERATOR CLASS bit_hamming_ops USING ivf IS 'Hamming distance of bit strings';
+
+CREATE OPERATOR FAMILY vector_l2_ops USING ivfflat;
+COMMENT ON OPERATOR FAMILY vector_l2_ops USING ivfflat IS 'Euclidean distance of vector';
+
+CREATE OPERATOR CLASS vector_l2_ops
+	DEFAULT FOR TYPE vector USING ivfflat FAMILY vector_l2_ops AS
+	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_l2_squared_distance(vector, vector),
+	FUNCTION 3 l2_distance(vector, vector);
+COMMENT ON OPERATOR CLASS vector_l2_ops USING ivfflat IS 'Euclidean distance of vector';
+
+CREATE OPERATOR FAMILY vector_ip_ops USING ivfflat;
+COMMENT ON OPERATOR FAMILY vector_ip_ops USING ivfflat IS 'negative inner product of vector';
+
+CREATE OPERATOR CLASS vector_ip_ops
+	FOR TYPE vector USING ivfflat FAMILY vector_ip_ops AS
+	OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_negative_inner_product(vector, vector),
+	FUNCTION 3 vector_spherical_distance(vector, vector),
+	FUNCTION 4 vector_norm(vector);
+COMMENT ON OPERATOR CLASS vector_ip_ops USING ivfflat IS 'negative inner product of vector';
+
+CREATE OPERATOR FAMILY vector_cosine_ops USING ivfflat;
+COMMENT ON OPERATOR FAMILY vector_cosine_ops USING ivfflat IS 'cosine distance of vector';
+
+CREATE OPERATOR CLASS vector_cosine_ops
+	FOR TYPE vector USING ivfflat FAMILY vector_cosine_ops AS
+	OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 vector_negative_inner_product(vector, vector),
+	FUNCTION 2 vector_norm(vector),
+	FUNCTION 3 vector_spherical_distance(vector, vector),
+	FUNCTION 4 vector_norm(vector);
+COMMENT ON OPERATOR CLASS vector_cosine_ops USING ivfflat IS 'cosine distance of vector';
+
+CREATE OPERATOR FAMILY halfvec_l2_ops USING ivfflat;
+COMMENT ON OPERATOR FAMILY halfvec_l2_ops USING ivfflat IS 'Euclidean distance of halfvec';
+
+CREATE OPERATOR CLASS halfvec_l2_ops
+	FOR TYPE halfvec USING ivfflat FAMILY halfvec_l2_ops AS
+	OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_l2_squared_distance(halfvec, halfvec),
+	FUNCTION 3 l2_distance(halfvec, halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_l2_ops USING ivfflat IS 'Euclidean distance of halfvec';
+
+CREATE OPERATOR FAMILY halfvec_ip_ops USING ivfflat;
+COMMENT ON OPERATOR FAMILY halfvec_ip_ops USING ivfflat IS 'negative inner product of halfvec';
+
+CREATE OPERATOR CLASS halfvec_ip_ops
+	FOR TYPE halfvec USING ivfflat FAMILY halfvec_ip_ops AS
+	OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 3 halfvec_spherical_distance(halfvec, halfvec),
+	FUNCTION 4 l2_norm(halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_ip_ops USING ivfflat IS 'negative inner product of halfvec';
+
+CREATE OPERATOR FAMILY halfvec_cosine_ops USING ivfflat;
+COMMENT ON OPERATOR FAMILY halfvec_cosine_ops USING ivfflat IS 'cosine distance of halfvec';
+
+CREATE OPERATOR CLASS halfvec_cosine_ops
+	FOR TYPE halfvec USING ivfflat FAMILY halfvec_cosine_ops AS
+	OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 2 l2_norm(halfvec),
+	FUNCTION 3 halfvec_spherical_distance(halfvec, halfvec),
+	FUNCTION 4 l2_norm(halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING ivfflat IS 'cosine distance of halfvec';
+
+CREATE OPERATOR FAMILY bit_hamming_ops USING ivfflat;
+COMMENT ON OPERATOR FAMILY bit_hamming_ops USING ivfflat IS 'Hamming distance of bit strings';
+
+CREATE OPERATOR CLASS bit_hamming_ops
+	FOR TYPE bit USING ivfflat FAMILY bit_hamming_ops AS
+	OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+	FUNCTION 1 hamming_distance(bit, bit),
+	FUNCTION 3 hamming_distance(bit, bit),
+	FUNCTION 5 ivfflat_bit_support(internal);
+COMMENT ON OPERATOR CLASS bit_hamming_ops USING ivfflat IS 'Hamming distance of bit strings';
+
+-- ------------------------------------------------------------------------
+-- 10 inspection
 -- ------------------------------------------------------------------------
 
 --| What an index is and holds: its kind, state ('flat': every code is compared;
---| 'graph'), value type, metric, quantizer with its bits per dimension, the
+--| 'graph', 'lists'), value type, metric, quantizer with its bits per dimension, the
 --| dimensions of the column and those that are encoded, rows its parameters were
 --| computed from, the measured relative error of distances between near rows and
 --| how many rows it makes a search look at to find the 10 nearest (codes that are

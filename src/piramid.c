@@ -14,6 +14,7 @@
 #include "base/pir_guc.h"
 #include "distance/dist.h"
 #include "hnsw/hnsw.h"
+#include "ivf/ivf.h"
 #include "piramid.h"
 #include "storage/page_toast.h"
 
@@ -74,4 +75,6 @@ _PG_init(void)
 	pir_toast_reader = pir_toast_read;
 	pir_hnsw_init();
 	pir_kind_register(&pir_hnsw_kind);
+	pir_ivf_init();
+	pir_kind_register(&pir_ivf_kind);
 }

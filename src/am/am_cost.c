@@ -19,13 +19,53 @@
 #include "utils/spccache.h"
 
 #include "am/am_cost.h"
+#include "am/am_value.h"
 #include "base/pir_compat.h"
+#include "vector/vector.h"
 
 /* Rows compared by their heap values, beyond those that are wanted */
 #define RERANK_EXTRA_ROWS	10
 
 /* Rows wanted, when the query does not say */
 #define DEFAULT_WANTED_ROWS	10
+
+static double
+value_bytes(const PirMetaHeadOnPage *head)
+{
+	switch ((PirValueType) head->value_type)
+	{
+		case PIR_VALUE_VECTOR:
+			return PIR_VECTOR_SIZE(head->dim);
+		case PIR_VALUE_HALFVEC:
+			return PIR_HALFVEC_SIZE(head->dim);
+		case PIR_VALUE_BIT:
+			return head->dim / BITS_PER_BYTE;
+		case PIR_VALUE_SPARSEVEC:
+			break;
+	}
+	return 0;					/* depends on the values */
+}
+
+/* Do codes give the distances themselves, so that no row is fetched for them? */
+static bool
+codes_exact(const PirMetaHeadOnPage *head)
+{
+	return (head->quantizer == PIR_QUANT_NONE || head->quantizer == PIR_QUANT_BITS) &&
+		(head->flags & PIR_META_SKETCH) == 0;
+}
+
+void
+pir_cost_rows(PirCostSearch *search, const PirMetaHeadOnPage *head)
+{
+	search->value_bytes = value_bytes(head);
+	search->rerank = !codes_exact(head);
+}
+
+double
+pir_cost_pages_touched(double total, double draws)
+{
+	return total > 0 ? total * (1 - exp(-draws / total)) : 0;
+}
 
 bool
 pir_cost_possible(const IndexPath *path)

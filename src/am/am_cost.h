@@ -10,6 +10,8 @@
 
 #include "nodes/pathnodes.h"
 
+#include "storage/page_format.h"
+
 /* What a kind expects a scan to do, by the time the first row comes out. */
 typedef struct PirCostSearch
 {
@@ -21,6 +23,12 @@ typedef struct PirCostSearch
 	bool		rerank;			/* candidates are compared again by their heap values */
 	double		value_bytes;	/* size of a value in the heap, 0 if not known */
 } PirCostSearch;
+
+/* Fill 'rerank' and 'value_bytes' from what an index is. */
+extern void pir_cost_rows(PirCostSearch *search, const PirMetaHeadOnPage *head);
+
+/* Of 'total' pages, those that 'draws' independent draws touch */
+extern double pir_cost_pages_touched(double total, double draws);
 
 /* False if the path has nothing that an index of ours could do. */
 extern bool pir_cost_possible(const IndexPath *path);

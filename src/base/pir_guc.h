@@ -15,7 +15,7 @@
 
 #include "utils/guc.h"
 
-/* hnsw.iterative_scan */
+/* hnsw.iterative_scan; ivf.iterative_scan and ivfflat.iterative_scan but for the last */
 typedef enum PirIterativeScan
 {
 	PIR_ITERATIVE_OFF,			/* one batch of ef_search rows */
@@ -28,11 +28,21 @@ typedef enum PirIterativeScan
 #define PIR_HNSW_MIN_EF_SEARCH		1
 #define PIR_HNSW_MAX_EF_SEARCH		100000
 
+/* Lists that a scan of an ivf index reads; 0 = by the number of lists */
+#define PIR_IVF_MAX_PROBES			32768
+
 /* Current values */
 extern int	pir_hnsw_ef_search;
 extern int	pir_hnsw_iterative_scan;	/* PirIterativeScan */
 extern int	pir_hnsw_max_scan_tuples;
 extern double pir_hnsw_scan_mem_multiplier; /* of work_mem */
+
+extern int	pir_ivf_iterative_scan;		/* PirIterativeScan */
+extern int	pir_ivf_max_probes;
+extern int	pir_ivf_probes;
+extern int	pir_ivfflat_iterative_scan; /* PirIterativeScan */
+extern int	pir_ivfflat_max_probes;
+extern int	pir_ivfflat_probes;
 
 /* What settings need of modules above this one. */
 typedef struct PirGucSetup

@@ -22,7 +22,7 @@
 /* Rows of one piece */
 #define PIR_CLUSTER_PIECE			512
 
-#define PIR_CLUSTER_DEFAULT_ROUNDS	10
+#define PIR_CLUSTER_DEFAULT_ROUNDS	5
 
 /* A clustering in progress. Arrays are slices of the caller's memory. */
 typedef struct PirClustering

@@ -47,38 +47,6 @@ search_evaluations(double n, double m, double ef)
 	return levels * m + 2 * m * ef * Min(unseen, 1.0);
 }
 
-/* Of 'total' pages, those that 'draws' independent draws touch */
-static double
-pages_touched(double total, double draws)
-{
-	return total > 0 ? total * (1 - exp(-draws / total)) : 0;
-}
-
-static double
-value_bytes(const PirMetaHeadOnPage *head)
-{
-	switch ((PirValueType) head->value_type)
-	{
-		case PIR_VALUE_VECTOR:
-			return PIR_VECTOR_SIZE(head->dim);
-		case PIR_VALUE_HALFVEC:
-			return PIR_HALFVEC_SIZE(head->dim);
-		case PIR_VALUE_BIT:
-			return head->dim / BITS_PER_BYTE;
-		case PIR_VALUE_SPARSEVEC:
-			break;
-	}
-	return 0;					/* depends on the values */
-}
-
-/* Do codes give the distances themselves, so that no row is fetched for them? */
-static bool
-codes_exact(const PirMetaHeadOnPage *head)
-{
-	return (head->quantizer == PIR_QUANT_NONE || head->quantizer == PIR_QUANT_BITS) &&
-		(head->flags & PIR_META_SKETCH) == 0;
-}
-
 static void
 estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
 			  Cost *startup, Cost *total, Selectivity *selectivity,
@@ -112,8 +80,7 @@ estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
 		memcpy(&meta, pir_page_content(pir_page_of(buf)), sizeof(meta));
 		pir_page_release(buf);
 		index_close(index, NoLock);
-		search.value_bytes = value_bytes(&meta.head);
-		search.rerank = !codes_exact(&meta.head);
+		pir_cost_rows(&search, &meta.head);
 	}
 
 	if (meta.state == PIR_HNSW_FLAT)
@@ -128,9 +95,9 @@ estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
 		search.links = Min(ef, n) * 2 * meta.head.m;
 		search.all_links = n * 2 * meta.head.m;
 		search.pages =
-			pages_touched(meta.head.tables[PIR_TABLE_CODE].npages,
+			pir_cost_pages_touched(meta.head.tables[PIR_TABLE_CODE].npages,
 						  search.evaluations * CODE_PAGES_PER_EVALUATION * meta.head.pages_per_node) +
-			pages_touched(meta.head.tables[PIR_TABLE_LIST].npages,
+			pir_cost_pages_touched(meta.head.tables[PIR_TABLE_LIST].npages,
 						  Min(ef, n) * LIST_PAGES_PER_EXPANSION);
 	}
 	pir_cost_estimate(root, path, loop_count, &search,

@@ -27,8 +27,8 @@
 /* Page kinds: one bit each, so that a set of allowed kinds is a mask. */
 #define PIR_PAGE_META		0x01
 #define PIR_PAGE_TABLE		0x02	/* logical -> physical page numbers */
-#define PIR_PAGE_CODE		0x04	/* nodes */
-#define PIR_PAGE_LIST		0x08	/* neighbour lists */
+#define PIR_PAGE_CODE		0x04	/* nodes, postings */
+#define PIR_PAGE_LIST		0x08	/* neighbour lists, directory of posting lists */
 #define PIR_PAGE_ENTRY		0x10	/* entry layer */
 #define PIR_PAGE_CENTRE		0x20	/* the trained centre */
 #define PIR_PAGE_FREE		0x40	/* unused, in the chain of free pages */
@@ -184,7 +184,8 @@ StaticAssertDecl(sizeof(PirMetaHeadOnPage) == 120, "meta page head is 120 bytes"
 /* PirMetaHeadOnPage.kind: on-disk ids, never reused */
 typedef enum PirKindId
 {
-	PIR_KIND_HNSW = 1
+	PIR_KIND_HNSW = 1,
+	PIR_KIND_IVF = 2
 } PirKindId;
 
 #endif							/* PIR_PAGE_FORMAT_H */

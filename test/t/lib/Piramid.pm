@@ -209,7 +209,7 @@ sub set_answers
 }
 
 my $exactly = 'SET enable_indexscan = off;';
-my $thoroughly = 'SET enable_seqscan = off; SET hnsw.ef_search = 100000;';
+my $thoroughly = 'SET enable_seqscan = off; SET hnsw.ef_search = 100000; SET ivf.probes = 32768; SET ivfflat.probes = 32768;';
 
 # exact_answers_ok(NODE, SET, NAME): a search that looks at everything it can
 # reach gives what a sequential scan gives. With 'sure' in the set, to the last

@@ -38,12 +38,14 @@ OBJS_storage = src/storage/page_check.o src/storage/page_debug.o src/storage/pag
 OBJS_am = src/am/am_check_rows.o src/am/am_code.o src/am/am_cost.o src/am/am_emit.o \
 	src/am/am_kind.o src/am/am_opclass.o \
 	src/am/am_remains.o src/am/am_rerank.o src/am/am_value.o
-OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_write.o \
+OBJS_hnsw = src/hnsw/hnsw_build.o src/hnsw/hnsw_builder.o src/hnsw/hnsw_builder_pages.o \
+	src/hnsw/hnsw_builder_write.o \
 	src/hnsw/hnsw_check.o src/hnsw/hnsw_check_heap.o \
 	src/hnsw/hnsw_entry.o src/hnsw/hnsw_handler.o src/hnsw/hnsw_insert.o \
 	src/hnsw/hnsw_inspect.o src/hnsw/hnsw_link.o src/hnsw/hnsw_mirror.o src/hnsw/hnsw_node.o src/hnsw/hnsw_options.o \
 	src/hnsw/hnsw_parallel.o \
-	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_train.o src/hnsw/hnsw_vacuum.o \
+	src/hnsw/hnsw_scan.o src/hnsw/hnsw_search.o src/hnsw/hnsw_shards.o src/hnsw/hnsw_shards_build.o \
+	src/hnsw/hnsw_shards_join.o src/hnsw/hnsw_train.o src/hnsw/hnsw_vacuum.o \
 	src/hnsw/hnsw_vacuum_lists.o src/hnsw/hnsw_vacuum_reach.o
 OBJS_ivf = src/ivf/ivf_build.o src/ivf/ivf_builder.o src/ivf/ivf_check.o \
 	src/ivf/ivf_handler.o src/ivf/ivf_insert.o src/ivf/ivf_inspect.o src/ivf/ivf_list.o \
@@ -52,7 +54,8 @@ OBJS_ivf = src/ivf/ivf_build.o src/ivf/ivf_builder.o src/ivf/ivf_check.o \
 OBJS_observe = src/observe/obs_check.o src/observe/obs_index.o src/observe/obs_inspect.o
 
 # The host-free part of hnsw: no PostgreSQL header, tested without a server.
-OBJS_hnsw_graph = src/hnsw/hnsw_graph.o src/hnsw/hnsw_graph_order.o \
+OBJS_hnsw_graph = src/hnsw/hnsw_graph.o src/hnsw/hnsw_graph_divide.o \
+	src/hnsw/hnsw_graph_join.o src/hnsw/hnsw_graph_order.o \
 	src/hnsw/hnsw_graph_search.o src/hnsw/hnsw_graph_select.o
 
 OBJS = src/piramid.o \

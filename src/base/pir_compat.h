@@ -141,4 +141,16 @@
 #define pir_local_xid()	(MyProc->lxid)
 #endif
 
+/* reading a sort of datums takes a word on who owns the result (16); here always the caller */
+#if PG_VERSION_NUM >= 160000
+#define pir_sort_next_datum(sort, value, isnull) \
+	tuplesort_getdatum((sort), true, true, (value), (isnull), NULL)
+#else
+#define pir_sort_next_datum(sort, value, isnull) \
+	tuplesort_getdatum((sort), true, (value), (isnull), NULL)
+#endif
+
+/* BufFileWrite() took a pointer to non-const (before 16) */
+#define pir_buffile_write(file, data, size)	BufFileWrite((file), unconstify(void *, (const void *) (data)), (size))
+
 #endif							/* PIR_COMPAT_H */

@@ -5,8 +5,8 @@
  *
  * A sample of the table gives the centre, one scan of it the codes; then the
  * graph is built in memory, written once and logged once. When the codes and
- * their graph no longer fit into maintenance_work_mem, what there is becomes
- * the index and the remaining rows are inserted one by one.
+ * their graph no longer fit into maintenance_work_mem, codes go to a temporary
+ * file and the graph is built in shards (hnsw_shards.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 #include "base/pir_error.h"
 #include "catalog/index.h"
 #include "commands/progress.h"
-#include "hnsw/hnsw_builder.h"
+#include "hnsw/hnsw_shards.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
@@ -101,16 +101,31 @@ write_first_meta(PirPageSink *sink, const PirHnswMetaOnPage *meta)
 	pir_sink_done(sink);
 }
 
+typedef struct BuildState
+{
+	PirHnswBuilder builder;
+	float	   *centre;
+	PirHnswShards *shards;		/* NULL as long as all fits into memory */
+} BuildState;
+
 /* Write what was collected as the index's content, all of it logged. */
 static void
-finish_build(PirHnswBuilder *builder, const float *centre, bool flat)
+finish_build(BuildState *state)
 {
+	PirHnswBuilder *builder = &state->builder;
 	PirPageSink sink;
 	Buffer		buf;
 
 	pir_sink_begin(&sink, builder->index, MAIN_FORKNUM, 0, false);
 	write_first_meta(&sink, &builder->meta);
-	pir_hnsw_builder_write(builder, centre, &sink, flat, true);
+	if (state->shards != NULL)
+		pir_hnsw_shards_finish(state->shards, state->centre, &sink);
+	else
+	{
+		/* a centre needs its page, and a flat index has none */
+		pir_hnsw_builder_write(builder, state->centre, &sink,
+							   state->centre == NULL && builder->nrows < PIR_HNSW_TRAIN_ROWS, true);
+	}
 
 	/* block 0 once more, now that all is known: nobody else can see it yet */
 	buf = pir_page_read(builder->index, PIR_META_BLKNO, PIR_PAGE_META, PIR_LOCK_EXCLUSIVE);
@@ -118,12 +133,6 @@ finish_build(PirHnswBuilder *builder, const float *centre, bool flat)
 	pir_page_dirty_release(buf);
 	pir_wal_log_build(builder->index, MAIN_FORKNUM);
 }
-
-typedef struct BuildState
-{
-	PirHnswBuilder		builder;
-	float	   *centre;
-} BuildState;
 
 /* Callback of the heap scan. */
 static void
@@ -139,22 +148,17 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool ali
 	old = MemoryContextSwitchTo(builder->row_context);
 	if (pir_value_input(&builder->value, values[0], builder->input))
 	{
-		if (!builder->full && !pir_hnsw_builder_add(builder, tid))
+		if (state->shards == NULL && !pir_hnsw_builder_add(builder, tid))
 		{
 			ereport(NOTICE,
 					(errmsg("hnsw graph no longer fits into maintenance_work_mem after %u rows",
 							builder->n + builder->ndups),
-					 errdetail("The remaining rows are inserted one by one, which takes longer."),
+					 errdetail("It is built in parts, which takes up to twice as long."),
 					 errhint("Increase maintenance_work_mem to speed up builds.")));
-			finish_build(builder, state->centre, false);
-			builder->full = true;
-			MemoryContextSwitchTo(builder->context);
-			pir_hnsw_open(&builder->hnsw, index);
-			MemoryContextSwitchTo(builder->row_context);
-			pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PIR_HNSW_PHASE_LOAD);
+			state->shards = pir_hnsw_shards_begin(builder);
 		}
-		if (builder->full)
-			pir_hnsw_insert_input(&builder->hnsw, builder->heap, builder->input, tid, false);
+		if (state->shards != NULL)
+			pir_hnsw_shards_add(state->shards, tid);
 		builder->nrows++;
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) builder->nrows);
 	}
@@ -175,6 +179,7 @@ pir_hnsw_build(Relation heap, Relation index, IndexInfo *info)
 	init_meta(index, &meta);
 	pir_hnsw_builder_init(&state.builder, heap, index, &meta);
 	state.centre = NULL;
+	state.shards = NULL;
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PIR_HNSW_PHASE_SAMPLE);
 	sample_table(&state.builder, info, &state.centre);
@@ -183,14 +188,7 @@ pir_hnsw_build(Relation heap, Relation index, IndexInfo *info)
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PIR_HNSW_PHASE_LOAD);
 	result->heap_tuples = table_index_build_scan(heap, index, info, true, true, build_row, &state, NULL);
 	result->index_tuples = state.builder.nrows;
-	if (state.builder.full)
-		pir_hnsw_close(&state.builder.hnsw);
-	else
-	{
-		/* a centre needs its page, and a flat index has none */
-		finish_build(&state.builder, state.centre,
-					 state.centre == NULL && state.builder.nrows < PIR_HNSW_TRAIN_ROWS);
-	}
+	finish_build(&state);
 	MemoryContextDelete(state.builder.context);
 	return result;
 }

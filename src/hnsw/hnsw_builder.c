@@ -15,9 +15,15 @@
 #include "base/pir_error.h"
 #include "base/pir_memory.h"
 #include "common/hashfn.h"
-#include "hnsw/hnsw_parallel.h"
+#include "hnsw/hnsw_builder.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+
+/* Parallel workers that the memory limit allows for */
+#define USUAL_WORKERS			2
+
+/* A duplicate, its place in the layout of pages, and the growth of their array */
+#define BYTES_PER_DUPLICATE		(2 * sizeof(PirHnswDuplicate) + sizeof(uint32))
 
 /* --- the sample: centre, scale, choice of the code --- */
 
@@ -208,8 +214,11 @@ builder_bytes(const PirHnswBuilder *builder, uint32 n)
 		4 * sizeof(uint32) +	/* hash, at most half full */
 		2 * sizeof(uint32);		/* order and its inverse */
 
-	/* each parallel worker marks the nodes it has visited */
-	per_node += pir_hnsw_parallel_workers(builder->heap);
+	/*
+	 * Workers mark the nodes they have visited, too; not counted by their
+	 * number, on which nothing else depends.
+	 */
+	per_node += USUAL_WORKERS;
 
 	return pir_size_add(pir_size_mul(n, per_node),
 						pir_hnsw_graph_scratch_size(builder->quant, n, m, builder->ef_construction));
@@ -233,6 +242,18 @@ pir_hnsw_builder_limit(PirHnswBuilder *builder)
 			high = middle - 1;
 	}
 	builder->max_nodes = Max(low, 64);
+	builder->max_dups = (uint32) Min(limit / BYTES_PER_DUPLICATE, MaxAllocHugeSize / BYTES_PER_DUPLICATE);
+}
+
+/*
+ * Is there no room for one row more? What nodes leave of the memory is for
+ * duplicates.
+ */
+static bool
+builder_is_full(const PirHnswBuilder *builder)
+{
+	return (double) builder->n / builder->max_nodes +
+		(double) builder->ndups / builder->max_dups >= 1;
 }
 
 static void
@@ -278,12 +299,10 @@ pir_hnsw_builder_add(PirHnswBuilder *builder, ItemPointer tid)
 	uint8	   *item;
 	uint32		slot;
 
+	if (builder_is_full(builder))
+		return false;
 	if (builder->n == builder->capacity)
-	{
-		if (builder->n == builder->max_nodes)
-			return false;
 		builder_grow(builder);
-	}
 
 	item = builder->items + builder->n * builder->stride;
 	memset(item, 0, builder->stride);

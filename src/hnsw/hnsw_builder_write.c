@@ -20,8 +20,11 @@
 #include "pgstat.h"
 #include "utils/memutils.h"
 
-static void
-poll_graph(void *arg, uint32 done, uint32 total)
+/* Items are moved into shared memory in slices of this many bytes. */
+#define MOVE_SLICE		(64 * 1024 * 1024)
+
+void
+pir_hnsw_poll_graph(void *arg, uint32 done, uint32 total)
 {
 	CHECK_FOR_INTERRUPTS();
 	if (arg != NULL)
@@ -105,194 +108,85 @@ first_tids(const PirHnswBuilder *builder, const Layout *layout, uint32 nid)
 }
 
 static void
-fill_node_slot(const PirHnswBuilder *builder, const Layout *layout, uint32 nid, PirHnswNodeOnPage *node)
+write_code_pages(const PirHnswBuilder *builder, const Layout *layout, PirHnswPages *pages)
 {
-	const PirMetaHeadOnPage *head = &builder->meta.head;
+	ItemPointerData *tids = palloc(builder->meta.head.node_size);
 
-	if (nid < builder->n)
+	for (uint32 nid = 0; nid < builder->n; nid++)
 	{
 		uint32		i = layout->order[nid];
 
-		node->state = PIR_NODE_LIVE;
-		node->tid = builder->tids[i];
-		node->link = builder->ndups == 0 ? PIR_NID_NONE : first_tids(builder, layout, nid);
-		memcpy(node->item, builder->items + i * builder->stride,
-			   head->pages_per_node > 1 ? PIR_HNSW_CHUNK : head->item_size);
+		pir_hnsw_put_node(pages, &builder->tids[i],
+						  builder->ndups == 0 ? PIR_NID_NONE : first_tids(builder, layout, nid),
+						  builder->items + i * builder->stride);
 	}
-	else
+	for (uint32 t = 0; t < layout->ntids_nodes; t++)
 	{
-		PirHnswTidsOnPage *tids = (PirHnswTidsOnPage *) node;
-		uint32		t = nid - builder->n;
 		uint32		first = layout->tids_first[t];
+		uint32		end = layout->tids_first[t + 1];
+		uint32		owner = builder->dups[first].node;
+		bool		more = t + 1 < layout->ntids_nodes && builder->dups[end].node == owner;
 
-		tids->state = PIR_NODE_TIDS;
-		tids->ntids = layout->tids_first[t + 1] - first;
-		tids->owner = builder->dups[first].node;
-		tids->next = t + 1 < layout->ntids_nodes &&
-			builder->dups[layout->tids_first[t + 1]].node == tids->owner ? nid + 1 : PIR_NID_NONE;
-		for (uint32 j = 0; j < tids->ntids; j++)
-			tids->tids[j] = builder->dups[first + j].tid;
+		for (uint32 j = first; j < end; j++)
+			tids[j - first] = builder->dups[j].tid;
+		pir_hnsw_put_tids(pages, owner, more ? builder->n + t + 1 : PIR_NID_NONE, tids, end - first);
 	}
+	pfree(tids);
 }
 
 static void
-write_code_pages(const PirHnswBuilder *builder, const Layout *layout, PirPageSink *sink, PirTableOnPage *table)
+write_list_pages(const PirHnswBuilder *builder, const Layout *layout, PirHnswPages *pages)
 {
-	const PirMetaHeadOnPage *head = &builder->meta.head;
-	uint32		nnodes = builder->n + layout->ntids_nodes;
-	BlockNumber first = sink->next;
-	uint32		logical = 0;
+	uint32		cap = 2 * builder->meta.head.m;
+	uint32	   *list = palloc(cap * sizeof(uint32));
 
-	for (uint32 nid = 0; nid < nnodes; nid += head->nodes_per_page)
+	for (uint32 nid = 0; nid < builder->n; nid++)
 	{
-		uint32		count = Min(head->nodes_per_page, nnodes - nid);
-		Page		page = pir_sink_page(sink, PIR_PAGE_CODE, logical++);
+		uint32		node = layout->order[nid];
+		const uint32 *edges = layout->edges + (Size) node * cap;
 
-		for (uint32 i = 0; i < count; i++)
-			fill_node_slot(builder, layout, nid + i, pir_hnsw_node_at(head, page, nid + i));
-		pir_page_special(page)->nslots = count;
-		pir_page_set_used(page, Min((Size) count * head->node_size, PIR_PAGE_CAPACITY));
-		pir_sink_done(sink);
-
-		for (uint32 chunk = 1; chunk < head->pages_per_node; chunk++)
-		{
-			Size		done = chunk * PIR_HNSW_CHUNK;
-			Size		bytes = 0;
-
-			page = pir_sink_page(sink, PIR_PAGE_CODE, logical++);
-			if (nid < builder->n)
-			{
-				bytes = Min(PIR_HNSW_CHUNK, head->item_size - done);
-				memcpy(pir_page_content(page),
-					   builder->items + layout->order[nid] * builder->stride + done, bytes);
-			}
-			pir_page_set_used(page, bytes);
-			pir_sink_done(sink);
-		}
+		for (int e = 0; e < layout->nedges[node]; e++)
+			list[e] = layout->nids[PIR_EDGE_NODE(edges[e])] | (edges[e] & PIR_EDGE_ANCHOR);
+		pir_hnsw_put_list(pages, list, layout->nedges[node]);
 	}
-	pir_sink_table(sink, table, first, logical);
+	for (uint32 t = 0; t < layout->ntids_nodes; t++)
+		pir_hnsw_put_list(pages, NULL, 0);
+	pfree(list);
 }
 
+/* Move the builder's items into an arena, giving back the memory as it is emptied. */
 static void
-write_list_pages(const PirHnswBuilder *builder, const Layout *layout, PirPageSink *sink, PirTableOnPage *table)
+move_items(PirHnswBuilder *builder, uint8 *to)
 {
-	const PirMetaHeadOnPage *head = &builder->meta.head;
-	uint32		nnodes = builder->n + layout->ntids_nodes;
-	BlockNumber first = sink->next;
-	uint32		logical = 0;
+	Size		left = pir_size_mul(builder->n, builder->stride);
 
-	for (uint32 nid = 0; nid < nnodes; nid += head->lists_per_page)
+	while (left > 0)
 	{
-		uint32		count = Min(head->lists_per_page, nnodes - nid);
-		Page		page = pir_sink_page(sink, PIR_PAGE_LIST, logical++);
+		Size		slice = Min(left, (Size) MOVE_SLICE);
 
-		for (uint32 i = 0; i < count && nid + i < builder->n; i++)
-		{
-			PirHnswListOnPage *list = pir_hnsw_list_at(head, page, nid + i);
-			uint32		node = layout->order[nid + i];
-			const uint32 *edges = layout->edges + (Size) node * 2 * head->m;
-
-			list->nedges = list->nfull = layout->nedges[node];
-			for (int e = 0; e < list->nedges; e++)
-				list->edges[e] = layout->nids[PIR_EDGE_NODE(edges[e])] | (edges[e] & PIR_EDGE_ANCHOR);
-		}
-		pir_page_special(page)->nslots = count;
-		pir_page_set_used(page, (Size) count * head->list_size);
-		pir_sink_done(sink);
+		left -= slice;
+		memcpy(to + left, builder->items + left, slice);
+		if (left > 0)
+			builder->items = repalloc_huge(builder->items, left);
+		CHECK_FOR_INTERRUPTS();
 	}
-	pir_sink_table(sink, table, first, logical);
-}
-
-/*
- * The entry layer: the root first, then nodes at even distances in storage
- * order. As that order follows the clusters, this is a stratified sample.
- */
-static void
-write_entries(PirHnswBuilder *builder, const Layout *layout, PirPageSink *sink)
-{
-	PirMetaHeadOnPage *head = &builder->meta.head;
-	uint32		target = Min(pir_hnsw_entry_target(builder->n, head->item_size), builder->n);
-	bool		has_items;
-	Size		stride = pir_hnsw_entry_stride(head, &has_items);
-	uint32		per_page = PIR_PAGE_CAPACITY / stride;
-	uint32		root = builder->n > 0 ? layout->nids[0] : PIR_NID_NONE;
-	uint32		done = 0;
-
-	builder->meta.root = root;
-	builder->meta.entry = InvalidBlockNumber;
-	builder->meta.nentries = target;
-	while (done < target)
-	{
-		uint32		count = Min(per_page, target - done);
-		Page		page = pir_sink_page(sink, PIR_PAGE_ENTRY, done / per_page);
-		BlockNumber blkno;
-
-		for (uint32 i = 0; i < count; i++)
-		{
-			PirHnswEntryOnPage *entry = (PirHnswEntryOnPage *) (pir_page_content(page) + i * stride);
-			uint32		k = done + i;
-			uint32		nid;
-
-			/* slot 0 is the root's; the root's own stratum goes to its neighbour */
-			if (k == 0)
-				nid = root;
-			else
-			{
-				nid = (uint32) ((uint64) k * builder->n / target);
-				if (nid == root)
-					nid = (uint64) (k + 1) * builder->n / target > nid + 1 ? nid + 1 : 0;
-			}
-			entry->nid = nid;
-			if (has_items)
-				memcpy(entry->item, builder->items + layout->order[nid] * builder->stride,
-					   head->item_size);
-		}
-		done += count;
-		pir_page_special(page)->nslots = count;
-		pir_page_set_used(page, count * stride);
-		if (done < target)
-			pir_page_special(page)->next = sink->next + 1;
-		blkno = pir_sink_done(sink);
-		if (builder->meta.entry == InvalidBlockNumber)
-			builder->meta.entry = blkno;
-	}
-}
-
-static void
-write_centre(PirHnswBuilder *builder, const float *centre, PirPageSink *sink)
-{
-	uint32		dim = builder->value.code_dim;
-	uint32		done = 0;
-
-	builder->meta.centre = InvalidBlockNumber;
-	while (centre != NULL && done < dim)
-	{
-		uint32		count = Min((uint32) PIR_HNSW_CENTRE_FANOUT, dim - done);
-		Page		page = pir_sink_page(sink, PIR_PAGE_CENTRE, done / PIR_HNSW_CENTRE_FANOUT);
-		BlockNumber blkno;
-
-		memcpy(pir_page_content(page), centre + done, count * sizeof(float));
-		pir_page_special(page)->nslots = count;
-		pir_page_set_used(page, count * sizeof(float));
-		done += count;
-		if (done < dim)
-			pir_page_special(page)->next = sink->next + 1;
-		blkno = pir_sink_done(sink);
-		if (builder->meta.centre == InvalidBlockNumber)
-			builder->meta.centre = blkno;
-	}
+	pfree(builder->items);
+	builder->items = to;
 }
 
 /*
  * Build the graph and put its nodes in order, with parallel workers if that
- * can be: then the result is a handle on the memory that the layout and the
- * builder's items lie in.
+ * can be: then the result is the crew in whose memory the layout's lists and
+ * the builder's items lie.
  */
-static PirHnswParallel *
+static PirHnswCrew *
 build_graph(PirHnswBuilder *builder, const float *centre, Layout *layout, bool progress)
 {
 	uint16		m = builder->meta.head.m;
-	PirHnswParallel *parallel = NULL;
+	Size		items = TYPEALIGN(PIR_CACHE_LINE, pir_size_mul(builder->n, builder->stride));
+	Size		nedges = TYPEALIGN(PIR_CACHE_LINE, builder->n);
+	Size		edges = TYPEALIGN(PIR_CACHE_LINE, pir_size_mul(builder->n, 2 * m * sizeof(uint32)));
+	PirHnswCrew *crew = NULL;
 	PirHnswGraph graph;
 	void	   *scratch;
 
@@ -307,20 +201,29 @@ build_graph(PirHnswBuilder *builder, const float *centre, Layout *layout, bool p
 	graph.cap = 2 * m;
 	graph.ef = builder->ef_construction;
 	graph.item_stride = builder->stride;
-	graph.poll = poll_graph;
+	graph.poll = pir_hnsw_poll_graph;
 	graph.poll_arg = progress ? builder : NULL;
 	if (progress)
-		parallel = pir_hnsw_parallel_build(builder, centre, &graph);
+		crew = pir_hnsw_crew_begin(builder, centre, builder->n,
+								   items + nedges + edges + pir_hnsw_graph_shared_size(builder->n, m), false);
 
-	if (parallel != NULL)
+	if (crew != NULL)
+	{
+		uint8	   *arena = pir_hnsw_crew_arena(crew);
+
+		move_items(builder, arena);
+		graph.items = builder->items;
+		graph.nedges = arena + items;
+		graph.edges = (uint32 *) (arena + items + nedges);
+		pir_hnsw_crew_build(crew, &graph, arena + items + nedges + edges);
 		scratch = pir_alloc_aligned(builder->context, pir_hnsw_graph_order_scratch_size(builder->n), true);
+	}
 	else
 	{
 		graph.items = builder->items;
 		graph.nedges = MemoryContextAllocExtended(builder->context, builder->n,
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-		graph.edges = MemoryContextAllocHuge(builder->context,
-											 pir_size_mul(builder->n, graph.cap * sizeof(uint32)));
+		graph.edges = MemoryContextAllocHuge(builder->context, edges);
 		scratch = pir_alloc_aligned(builder->context,
 									pir_hnsw_graph_scratch_size(builder->quant, builder->n, m,
 																builder->ef_construction), true);
@@ -329,7 +232,7 @@ build_graph(PirHnswBuilder *builder, const float *centre, Layout *layout, bool p
 	pir_hnsw_graph_order(&graph, builder->meta.head.nodes_per_page, layout->order, scratch);
 	layout->nedges = graph.nedges;
 	layout->edges = graph.edges;
-	return parallel;
+	return crew;
 }
 
 void
@@ -337,7 +240,9 @@ pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre, PirPageSink
 {
 	PirMetaHeadOnPage *head = &builder->meta.head;
 	MemoryContext old = MemoryContextSwitchTo(builder->context);
-	PirHnswParallel *parallel = NULL;
+	PirHnswCrew *crew = NULL;
+	PirHnswPages *pages = palloc(sizeof(PirHnswPages));
+	BlockNumber first;
 	Layout		layout;
 
 	memset(&layout, 0, sizeof(layout));
@@ -349,7 +254,7 @@ pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre, PirPageSink
 		layout.order[i] = i;
 
 	if (!flat && builder->n > 0)
-		parallel = build_graph(builder, centre, &layout, progress);
+		crew = build_graph(builder, centre, &layout, progress);
 	for (uint32 i = 0; i < builder->n; i++)
 		layout.nids[layout.order[i]] = i;
 
@@ -357,12 +262,12 @@ pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre, PirPageSink
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PIR_HNSW_PHASE_WRITE);
 	layout_duplicates(builder, &layout);
 	if ((uint64) builder->n + layout.ntids_nodes >= PIR_NID_NONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("index \"%s\" cannot have more than %u nodes",
-						RelationGetRelationName(builder->index), PIR_NID_NONE - 1)));
+		pir_hnsw_too_many_nodes(builder->index);
 
-	write_code_pages(builder, &layout, sink, &head->tables[PIR_TABLE_CODE]);
+	pir_hnsw_pages_begin(pages, sink, head, PIR_PAGE_CODE);
+	write_code_pages(builder, &layout, pages);
+	pir_hnsw_pages_end(pages, &head->tables[PIR_TABLE_CODE]);
+	first = pages->first;
 	if (flat)
 	{
 		head->tables[PIR_TABLE_LIST].first = head->tables[PIR_TABLE_LIST].last = InvalidBlockNumber;
@@ -373,10 +278,13 @@ pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre, PirPageSink
 	}
 	else
 	{
-		write_list_pages(builder, &layout, sink, &head->tables[PIR_TABLE_LIST]);
-		write_entries(builder, &layout, sink);
+		pir_hnsw_pages_begin(pages, sink, head, PIR_PAGE_LIST);
+		write_list_pages(builder, &layout, pages);
+		pir_hnsw_pages_end(pages, &head->tables[PIR_TABLE_LIST]);
+		pir_hnsw_put_entries(sink, &builder->meta, first, builder->n,
+							 builder->n > 0 ? layout.nids[0] : PIR_NID_NONE);
 	}
-	write_centre(builder, centre, sink);
+	pir_hnsw_put_centre(sink, &builder->meta, centre);
 
 	builder->meta.state = flat ? PIR_HNSW_FLAT : PIR_HNSW_GRAPH;
 	builder->meta.nnodes = builder->n + layout.ntids_nodes;
@@ -385,14 +293,8 @@ pir_hnsw_builder_write(PirHnswBuilder *builder, const float *centre, PirPageSink
 	builder->meta.free_node = PIR_NID_NONE;
 	builder->meta.nfree_nodes = 0;
 	head->nblocks = sink->next;
-	if (parallel != NULL)
-		pir_hnsw_parallel_end(parallel);
+	if (crew != NULL)
+		pir_hnsw_crew_end(crew);
+	pfree(pages);
 	MemoryContextSwitchTo(old);
-}
-
-void
-pir_hnsw_put_meta(Page page, const PirHnswMetaOnPage *meta)
-{
-	memcpy(pir_page_content(page), meta, sizeof(*meta));
-	pir_page_set_used(page, sizeof(*meta));
 }

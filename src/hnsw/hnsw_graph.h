@@ -153,4 +153,64 @@ extern size_t pir_hnsw_graph_order_scratch_size(uint32_t n);
 /* How many entry nodes an index of n nodes with items of item_size bytes keeps. */
 extern uint32_t pir_hnsw_entry_target(uint32_t n, size_t item_size);
 
+/* ------------------------------------------------------------------------
+ *	Graphs in parts (README.md, "Shards")
+ *
+ *	Functions that work on lo .. hi - 1 may be called by any number of
+ *	processes on disjoint ranges; 'own' is each caller's, zero-filled and
+ *	64-byte aligned, of pir_hnsw_graph_private_size(quant, graph's n, m, ef).
+ *	The result does not depend on who did which range.
+ * ------------------------------------------------------------------------
+ */
+
+/* Items that are looked for in a finished graph which they are not part of. */
+typedef struct PirHnswQueries
+{
+	uint32_t	n;
+	const uint8_t *items;		/* query i's item at items + i * item_stride of the graph */
+	uint16_t	ef;				/* width of the search; at most the graph's ef */
+	uint16_t	max;			/* nodes wanted for each; at most ef */
+	bool		select;			/* chosen as neighbours, else just the nearest */
+	uint32_t   *found;			/* n * max nodes, nearest first */
+	uint16_t   *nfound;			/* n */
+} PirHnswQueries;
+
+extern void pir_hnsw_graph_find(const PirHnswGraph *graph, const PirHnswQueries *queries,
+								uint32_t lo, uint32_t hi, void *own);
+
+/* Longest list that pir_hnsw_graph_choose() takes, for lists of capacity cap */
+#define PIR_HNSW_CHOOSE_MAX(cap)	((uint32_t) (cap) + 256)
+
+/*
+ * Lists of candidates, to be cut down to 'cap' neighbours each. Nodes are
+ * positions in 'items'; ties between equally distant ones go to the lower.
+ */
+typedef struct PirHnswLists
+{
+	uint32_t	n;
+	uint16_t	cap;			/* of a list: 2 m */
+	const uint8_t *items;
+	size_t		item_stride;
+	const uint32_t *base;		/* n: whose list it is */
+	const uint32_t *start;		/* n: where it begins in 'nodes' */
+	uint32_t   *count;			/* n: up to PIR_HNSW_CHOOSE_MAX, set to what was chosen */
+	uint32_t   *nodes;			/* chosen ones to the front; PIR_EDGE_ANCHOR stays, is kept */
+} PirHnswLists;
+
+extern void pir_hnsw_graph_choose(const PirQuant *quant, const PirHnswLists *lists,
+								  uint32_t lo, uint32_t hi, void *own);
+
+/*
+ * Divide n nodes with weights into groups of neighbours, none heavier than
+ * 'capacity' unless it is a single node, by halving again and again where the
+ * difference of the distances from two centres lets the weights be halved.
+ * group[i] becomes the number of node i's group; those of neighbouring groups
+ * follow each other. Returns the number of groups. About 20 n log2(groups)
+ * distances. Memory: pir_hnsw_graph_divide_scratch_size(), 64-byte aligned.
+ */
+extern size_t pir_hnsw_graph_divide_scratch_size(const PirQuant *quant, uint32_t n);
+extern uint32_t pir_hnsw_graph_divide(const PirQuant *quant, const uint8_t *items, size_t item_stride,
+									  const uint64_t *weights, uint32_t n, uint64_t capacity,
+									  uint32_t *group, void *scratch);
+
 #endif							/* PIR_HNSW_GRAPH_H */

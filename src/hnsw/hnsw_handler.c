@@ -120,6 +120,14 @@ build_phase_name(int64 phase)
 			return "building graph";
 		case PIR_HNSW_PHASE_WRITE:
 			return "writing pages";
+		case PIR_HNSW_PHASE_DIVIDE:
+			return "dividing rows into shards";
+		case PIR_HNSW_PHASE_SORT:
+			return "sorting rows by shard";
+		case PIR_HNSW_PHASE_JOIN:
+			return "joining shards";
+		case PIR_HNSW_PHASE_MERGE:
+			return "merging lists";
 		default:
 			return NULL;
 	}

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * hnsw_parallel.h
- *	  Building a graph with parallel workers.
+ *	  The crew of a build: the leader and its parallel workers, if any, and
+ *	  the memory they share.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,22 +11,31 @@
 
 #include "hnsw/hnsw_builder.h"
 
-typedef struct PirHnswParallel PirHnswParallel;
+typedef struct PirHnswCrew PirHnswCrew;
 
 /*
- * Build the graph of what the builder collected, with parallel workers if the
- * settings, the number of nodes and the machine allow. Returns NULL if not:
- * then nothing has changed, and the caller builds alone.
+ * Assemble a crew for about 'nrows' rows, with an arena of 'size' bytes that
+ * all members see, 64-byte aligned. With 'alone_too', a leader without
+ * workers is a crew, and the arena its own memory; else NULL is returned if
+ * the settings, the number of rows or the machine allow no workers. What the
+ * members compute does not depend on how many they are.
  *
- * On success graph's arrays (and builder->items) lie in shared memory, which
- * lasts until pir_hnsw_parallel_end(). The graph is the same that the caller
- * would have built alone.
+ * Everything is allocated in the builder's context. The caller is in parallel
+ * mode until pir_hnsw_crew_end().
  */
-extern PirHnswParallel *pir_hnsw_parallel_build(PirHnswBuilder *builder, const float *centre,
-												PirHnswGraph *graph);
-extern void pir_hnsw_parallel_end(PirHnswParallel *parallel);
+extern PirHnswCrew *pir_hnsw_crew_begin(PirHnswBuilder *builder, const float *centre, double nrows,
+										Size size, bool alone_too);
+extern void pir_hnsw_crew_end(PirHnswCrew *crew);
+extern uint8 *pir_hnsw_crew_arena(PirHnswCrew *crew);
 
-/* Workers that a build may ask for at most, now. */
-extern int	pir_hnsw_parallel_workers(Relation heap);
+/*
+ * Work for all members; returns when it is done. The arrays that are pointed
+ * to lie in the arena, 'scratch' too (pir_hnsw_graph_shared_size() of it).
+ * graph->poll is called in the leader.
+ */
+extern void pir_hnsw_crew_build(PirHnswCrew *crew, PirHnswGraph *graph, void *scratch);
+extern void pir_hnsw_crew_find(PirHnswCrew *crew, const PirHnswGraph *graph,
+							   const PirHnswQueries *queries);
+extern void pir_hnsw_crew_choose(PirHnswCrew *crew, const PirHnswLists *lists);
 
 #endif							/* PIR_HNSW_PARALLEL_H */

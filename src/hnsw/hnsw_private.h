@@ -254,6 +254,10 @@ extern void pir_hnsw_search_unpin(PirHnswSearch *search);
 #define PIR_HNSW_PHASE_LOAD		3
 #define PIR_HNSW_PHASE_GRAPH	4
 #define PIR_HNSW_PHASE_WRITE	5
+#define PIR_HNSW_PHASE_DIVIDE	6	/* from here on: builds in shards */
+#define PIR_HNSW_PHASE_SORT		7
+#define PIR_HNSW_PHASE_JOIN		8
+#define PIR_HNSW_PHASE_MERGE	9
 
 extern IndexBuildResult *pir_hnsw_build(Relation heap, Relation index, IndexInfo *info);
 extern void pir_hnsw_build_empty(Relation index);
@@ -280,8 +284,7 @@ extern bool pir_hnsw_insert(Relation index, Datum *values, bool *isnull, ItemPoi
 							IndexInfo *info);
 
 /*
- * Insert one prepared row; 'input' is what the quantizer takes. For the
- * access method and for the tail of a build that ran out of memory. May close
+ * Insert one prepared row; 'input' is what the quantizer takes. May close
  * and open the index anew, if its state changes. 'unchanged' is a hint that
  * an older version of the row with the same value is in the index. Allocates
  * in the current memory context.

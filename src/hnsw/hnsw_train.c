@@ -167,7 +167,8 @@ train_locked(Relation index, Relation heap)
 	}
 	pir_hnsw_sample_finish(&sample, nrows, false, &centre);
 	pir_hnsw_builder_limit(&builder);
-	builder.max_nodes = Max(builder.max_nodes, (uint32) nrows);
+	builder.max_nodes = Max(builder.max_nodes, (uint32) nrows + 1);
+	builder.max_dups = PG_UINT32_MAX;
 	for (int i = 0; i < nrows; i++)
 	{
 		if (fetch_input(&builder, remains, &tids[i]))

@@ -35,6 +35,9 @@
 /* Rows fetched at the same time where they have to be read */
 #define MAX_ROWS_AHEAD	8
 
+/* Candidates sorted at first; then as many again each time */
+#define MIN_SORTED	64
+
 typedef struct Candidate
 {
 	float		bound;			/* lower bound; the distance itself when fetched */
@@ -59,8 +62,9 @@ typedef struct HnswScan
 
 	PirRerank  *rerank;			/* made at first use, kept over rescans */
 
-	Candidate  *queue;			/* by bound, not fetched before 'next' */
+	Candidate  *queue;			/* not fetched before 'next' */
 	int			nqueue;
+	int			nsorted;		/* queue[] up to here is in order of bounds, the rest behind it */
 	int			next;
 	PirIoWatch	io;				/* of fetching rows */
 	int			ahead;			/* rows asked for in one go, while reads happen */
@@ -102,7 +106,7 @@ pir_hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, i
 	MemoryContextReset(so->context);
 	so->started = so->done = so->flat = so->blind = so->have_last = false;
 	so->queue = so->exact = NULL;
-	so->nqueue = so->next = so->nexact = so->exact_capacity = 0;
+	so->nqueue = so->nsorted = so->next = so->nexact = so->exact_capacity = 0;
 	so->ahead = so->asked = 0;
 	pir_io_watch(&so->io);
 	if (so->rerank != NULL)
@@ -153,6 +157,64 @@ compare_candidates(const void *a, const void *b)
 	if (x->bound != y->bound)
 		return x->bound < y->bound ? -1 : 1;
 	return ItemPointerCompare((ItemPointer) &x->tid, (ItemPointer) &y->tid);
+}
+
+/* Put heap[i], whose children are heaps with the greatest on top, in its place. */
+static void
+sift_down(Candidate *heap, int n, int i)
+{
+	Candidate	moved = heap[i];
+
+	for (;;)
+	{
+		int			child = 2 * i + 1;
+
+		if (child >= n)
+			break;
+		if (child + 1 < n && compare_candidates(&heap[child], &heap[child + 1]) < 0)
+			child++;
+		if (compare_candidates(&heap[child], &moved) <= 0)
+			break;
+		heap[i] = heap[child];
+		i = child;
+	}
+	heap[i] = moved;
+}
+
+/*
+ * Have queue[] in order as far as 'wanted' at least. An exact search of a
+ * flat index queues all rows and fetches few, and sorting all would take half
+ * of its time.
+ */
+static void
+sort_ahead(HnswScan *so, int wanted)
+{
+	while (so->nsorted < Min(wanted, so->nqueue))
+	{
+		Candidate  *rest = so->queue + so->nsorted;
+		int			nrest = so->nqueue - so->nsorted;
+		int			n = Min(nrest, Max(MIN_SORTED, so->nsorted));
+
+		/* the n smallest to the front */
+		if (n < nrest)
+		{
+			for (int i = n / 2 - 1; i >= 0; i--)
+				sift_down(rest, n, i);
+			for (int i = n; i < nrest; i++)
+			{
+				if (compare_candidates(&rest[i], &rest[0]) < 0)
+				{
+					Candidate	smaller = rest[i];
+
+					rest[i] = rest[0];
+					rest[0] = smaller;
+					sift_down(rest, n, 0);
+				}
+			}
+		}
+		qsort(rest, n, sizeof(Candidate), compare_candidates);
+		so->nsorted += n;
+	}
 }
 
 static void
@@ -276,7 +338,7 @@ queue_best(HnswScan *so)
 			so->queue[so->nqueue++].tid = tids[j];
 		}
 	}
-	qsort(so->queue, so->nqueue, sizeof(Candidate), compare_candidates);
+	so->nsorted = 0;
 	if (tids != NULL)
 		pfree(tids);
 	MemoryContextSwitchTo(old);
@@ -432,6 +494,7 @@ next_candidate(IndexScanDesc scan, HnswScan *so, Candidate *result)
 	{
 		CHECK_FOR_INTERRUPTS();
 
+		sort_ahead(so, so->next + MAX_ROWS_AHEAD + 1);
 		if (so->nexact > 0 &&
 			(so->next == so->nqueue || so->exact[0].bound <= so->queue[so->next].bound))
 		{

@@ -14,8 +14,8 @@ from dataset import write_copy
 from report import TARGETS, qps_at
 
 # in the order of running; the first ones are told most often
-SECTIONS = ("build", "size", "parallel", "query", "cache", "oscache", "insert", "vacuum5", "clients", "library", "memory",
-            "vacuum50", "churn")
+SECTIONS = ("build", "size", "parallel", "query", "cache", "oscache", "insert", "vacuum5", "memory", "clients", "library",
+            "memory1", "vacuum50", "churn")
 EXTENSIONS = {"piramid": "piramid", "pgvector": "vector"}  # name: as CREATE EXTENSION has it
 K = 10
 INDEX = "items_v_idx"
@@ -273,11 +273,15 @@ class Bench:
     def section_parallel(self):
         self.other_builds("parallel", "2 workers, ample memory", 2, self.ample)
 
-    def section_memory(self):
+    def little_memory(self, section, workers):
         tenth = max(self.index_bytes["pgvector"] // 10, 1 << 20)
-        for workers in (2, 0):
-            self.other_builds("memory", "%s workers, memory of %.1f MiB" % (workers or "no", tenth / 1048576),
-                              workers, tenth)
+        self.other_builds(section, "%s workers, memory of %.1f MiB" % (workers or "no", tenth / 1048576), workers, tenth)
+
+    def section_memory(self):
+        self.little_memory("memory", 2)
+
+    def section_memory1(self):
+        self.little_memory("memory1", 0)
 
     # --------------------------------------------------------------------
     # Queries

@@ -78,6 +78,26 @@ pir_page_lock_if(Relation index, Buffer buf, int kinds, PirLock lock, Page *page
 	return false;
 }
 
+/*
+ * Is there such a block? The length of the last file asked for is remembered,
+ * as files of ours only grow: it would take a system call for every link that
+ * is followed.
+ */
+static inline bool
+block_exists(Relation index, BlockNumber blkno)
+{
+	static Oid	file = InvalidOid;
+	static BlockNumber length = 0;
+
+	if (unlikely(index->rd_rel->relfilenode != file || blkno >= length))
+	{
+		file = InvalidOid;
+		length = pir_page_count(index);
+		file = index->rd_rel->relfilenode;
+	}
+	return blkno < length;
+}
+
 Buffer
 pir_page_read(Relation index, BlockNumber blkno, int kinds, PirLock lock)
 {
@@ -89,7 +109,7 @@ pir_page_read(Relation index, BlockNumber blkno, int kinds, PirLock lock)
 	 */
 	if (unlikely(blkno == InvalidBlockNumber))
 		pir_report_corrupted(index, PIR_META_BLKNO, "a link leads to no block");
-	if (blkno != PIR_META_BLKNO && unlikely(blkno >= pir_page_count(index)))
+	if (blkno != PIR_META_BLKNO && unlikely(!block_exists(index, blkno)))
 		pir_report_corrupted(index, PIR_META_BLKNO, "a link leads to block %u, beyond the end", blkno);
 	buf = ReadBuffer(index, blkno);
 	(void) pir_page_lock(index, buf, kinds, lock);

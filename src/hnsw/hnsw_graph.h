@@ -205,7 +205,7 @@ extern void pir_hnsw_graph_choose(const PirQuant *quant, const PirHnswLists *lis
  * 'capacity' unless it is a single node, by halving again and again where the
  * difference of the distances from two centres lets the weights be halved.
  * group[i] becomes the number of node i's group; those of neighbouring groups
- * follow each other. Returns the number of groups. About 20 n log2(groups)
+ * follow each other. Returns the number of groups. About 14 n log2(groups)
  * distances. Memory: pir_hnsw_graph_divide_scratch_size(), 64-byte aligned.
  */
 extern size_t pir_hnsw_graph_divide_scratch_size(const PirQuant *quant, uint32_t n);

@@ -183,10 +183,7 @@ pir_shard_graph(const PirHnswShards *shards, const PirShardLayout *layout, uint3
  * ------------------------------------------------------------------------
  */
 
-/*
- * Most nodes that fit into part of the arena, and nothing but their graph if
- * 'bare'.
- */
+/* Most nodes whose shard fits into so many bytes of the arena. */
 static uint32
 nodes_that_fit(const PirHnswShards *shards, Size size)
 {
@@ -310,7 +307,6 @@ sample_cells(PirHnswShards *shards, Cells *cells, uint8 *items)
 {
 	Size		stride = spool_stride(shards);
 	Size		to_stride = shards->builder->stride;
-	uint64		at = 0;
 
 	/* what the spool has in its buffer is written out by the first rewind */
 	pir_spool_rewind(shards->spool);
@@ -322,7 +318,7 @@ sample_cells(PirHnswShards *shards, Cells *cells, uint8 *items)
 
 		CHECK_FOR_INTERRUPTS();
 		if (BufFileSeek(shards->spool, 0, (off_t) (row * stride), SEEK_SET) != 0)
-			elog(ERROR, "could not seek to row " UINT64_FORMAT " of a spool", at);
+			elog(ERROR, "could not seek to row " UINT64_FORMAT " of a spool", row);
 		pir_spool_read(shards->spool, &tid, sizeof(tid));
 		pir_spool_read(shards->spool, items + i * to_stride, shards->builder->meta.head.item_size);
 	}

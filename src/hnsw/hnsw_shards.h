@@ -120,7 +120,7 @@ extern void pir_sort_put(Tuplesortstate *sort, bytea *record, Size size);
 /* The next record, palloc'd; NULL at the end. */
 extern bytea *pir_sort_next(Tuplesortstate *sort);
 
-/* A group, as a row's record and a query's record begin. */
+/* Bytes of the records of 'rows' and 'queries'. */
 extern Size pir_row_record_size(const PirHnswShards *shards);
 extern Size pir_query_record_size(const PirHnswShards *shards);
 

@@ -107,7 +107,8 @@ def measure(folder, options):
     cluster = Cluster(options.bindir, settings, os.path.join(options.state, data.name) if options.state else None)
     try:
         result = {"environment": environment(cluster, options), "settings": dict(settings), "data": data.meta,
-                  "options": {key: value for key, value in vars(options).items() if key != "data"},
+                  "options": {key: value for key, value in vars(options).items()
+                              if key not in ("data", "out", "state", "pg_config", "bindir")},
                   "rows": [], "curves": [], "sections": [], "notes": []}
         if options.state:
             earlier(stem + ".json", result)

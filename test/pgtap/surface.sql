@@ -55,7 +55,7 @@ SELECT set_eq(
 		('vector', 'halfvec', 'i'), ('vector', 'real[]', 'i'), ('vector', 'sparsevec', 'i'), ('vector', 'vector', 'i')$$,
 	'casts and their contexts');
 
--- operator classes; hnsw has no default one, btree has
+-- operator classes; hnsw has no default one, btree and the kinds of ivf have
 SELECT set_eq(
 	$$SELECT amname::text, opcname::text, opcintype::regtype::text, opcdefault FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
 	  JOIN pg_depend d ON d.classid = 'pg_opclass'::regclass AND d.objid = c.oid AND d.deptype = 'e'
@@ -67,7 +67,15 @@ SELECT set_eq(
 		('hnsw', 'sparsevec_cosine_ops', 'sparsevec', false), ('hnsw', 'sparsevec_ip_ops', 'sparsevec', false),
 		('hnsw', 'sparsevec_l1_ops', 'sparsevec', false), ('hnsw', 'sparsevec_l2_ops', 'sparsevec', false),
 		('hnsw', 'vector_cosine_ops', 'vector', false), ('hnsw', 'vector_ip_ops', 'vector', false),
-		('hnsw', 'vector_l1_ops', 'vector', false), ('hnsw', 'vector_l2_ops', 'vector', false)$$,
+		('hnsw', 'vector_l1_ops', 'vector', false), ('hnsw', 'vector_l2_ops', 'vector', false),
+		('ivf', 'bit_hamming_ops', 'bit', false), ('ivf', 'halfvec_cosine_ops', 'halfvec', false),
+		('ivf', 'halfvec_ip_ops', 'halfvec', false), ('ivf', 'halfvec_l2_ops', 'halfvec', false),
+		('ivf', 'vector_cosine_ops', 'vector', false), ('ivf', 'vector_ip_ops', 'vector', false),
+		('ivf', 'vector_l2_ops', 'vector', true),
+		('ivfflat', 'bit_hamming_ops', 'bit', false), ('ivfflat', 'halfvec_cosine_ops', 'halfvec', false),
+		('ivfflat', 'halfvec_ip_ops', 'halfvec', false), ('ivfflat', 'halfvec_l2_ops', 'halfvec', false),
+		('ivfflat', 'vector_cosine_ops', 'vector', false), ('ivfflat', 'vector_ip_ops', 'vector', false),
+		('ivfflat', 'vector_l2_ops', 'vector', true)$$,
 	'operator classes');
 
 -- settings, their defaults and ranges; they come with the library

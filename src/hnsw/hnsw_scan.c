@@ -148,7 +148,7 @@ orderable(float dist)
 	return isnan(dist) ? INFINITY : dist;
 }
 
-static int
+static inline int
 compare_candidates(const void *a, const void *b)
 {
 	const Candidate *x = a;
@@ -202,7 +202,7 @@ sort_ahead(HnswScan *so, int wanted)
 				sift_down(rest, n, i);
 			for (int i = n; i < nrest; i++)
 			{
-				if (compare_candidates(&rest[i], &rest[0]) < 0)
+				if (rest[i].bound <= rest[0].bound && compare_candidates(&rest[i], &rest[0]) < 0)
 				{
 					Candidate	smaller = rest[i];
 

@@ -220,24 +220,31 @@ admits(const PirHnswSearch *search, float dist)
 	return search->nbest < search->ef || dist < search->found[search->best[0]].dist;
 }
 
+/* Room for n found nodes, or for twice as many as there was room for. */
+static void
+reserve_found(PirHnswSearch *search, int n)
+{
+	if (n <= search->found_capacity)
+		return;
+	if (search->found_capacity > INT_MAX / 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a search evaluated more than %d nodes", search->found_capacity)));
+	search->found_capacity = Max(n, search->found_capacity * 2);
+	search->found = search->found == NULL
+		? MemoryContextAllocHuge(search->context,
+								 pir_size_mul(search->found_capacity, sizeof(PirHnswFound)))
+		: repalloc_huge(search->found,
+						pir_size_mul(search->found_capacity, sizeof(PirHnswFound)));
+}
+
 static int
 add_found(PirHnswSearch *search, const PirHnswNodeOnPage *node, uint32 nid, float dist)
 {
 	PirHnswFound *found;
 
 	if (search->nfound == search->found_capacity)
-	{
-		if (search->found_capacity > INT_MAX / 2)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("a search evaluated more than %d nodes", search->found_capacity)));
-		search->found_capacity = Max(512, search->found_capacity * 2);
-		search->found = search->found == NULL
-			? MemoryContextAllocHuge(search->context,
-									 pir_size_mul(search->found_capacity, sizeof(PirHnswFound)))
-			: repalloc_huge(search->found,
-							pir_size_mul(search->found_capacity, sizeof(PirHnswFound)));
-	}
+		reserve_found(search, Max(512, search->nfound + 1));
 	found = &search->found[search->nfound];
 	found->dist = dist;
 	found->err = -1;
@@ -534,9 +541,11 @@ pir_hnsw_search_flat(PirHnswSearch *search)
 	PirHnswIndex *hnsw = search->hnsw;
 	const PirMetaHeadOnPage *head = &hnsw->meta.head;
 	uint32		npages = head->tables[PIR_TABLE_CODE].npages;
+	bool		exact = pir_quant_is_exact(hnsw->quant);
 	Buffer		meta;
 	bool		still;
 
+	reserve_found(search, (int) Min(hnsw->meta.nnodes, PIR_HNSW_TRAIN_ROWS));
 	for (uint32 logical = 0; logical < npages; logical += head->pages_per_node)
 	{
 		Buffer		buf = pir_table_pin(hnsw->store, PIR_TABLE_CODE, logical);
@@ -564,8 +573,8 @@ pir_hnsw_search_flat(PirHnswSearch *search)
 				continue;
 			item = pir_hnsw_item(hnsw, page, nid, search->item_scratch);
 			f = add_found(search, node, nid, pir_quant_distance(hnsw->quant, search->query, item));
-			search->found[f].err = pir_quant_error(hnsw->quant, search->query, item,
-												   search->found[f].dist);
+			search->found[f].err = exact ? 0 : pir_quant_error(hnsw->quant, search->query, item,
+															   search->found[f].dist);
 			search->nevaluated++;
 		}
 		pir_page_release(buf);

@@ -55,8 +55,19 @@ BITS(jaccard) (const uint8_t *a, const uint8_t *b, uint32_t nbytes, PirBitSums *
 		both = _mm512_add_epi64(both, popcount_lanes(_mm512_and_si512(x, y)));
 		either = _mm512_add_epi64(either, popcount_lanes(_mm512_or_si512(x, y)));
 	}
-	out->both = _mm512_reduce_add_epi64(both);
-	out->either = _mm512_reduce_add_epi64(either);
+
+	/* both and either side by side in each pair of lanes: one sum for the two */
+	{
+		__m512i		pairs = _mm512_add_epi64(_mm512_unpacklo_epi64(both, either),
+											 _mm512_unpackhi_epi64(both, either));
+		__m256i		half = _mm256_add_epi64(_mm512_castsi512_si256(pairs),
+											_mm512_extracti64x4_epi64(pairs, 1));
+		__m128i		sums = _mm_add_epi64(_mm256_castsi256_si128(half),
+										 _mm256_extracti128_si256(half, 1));
+
+		out->both = _mm_cvtsi128_si64(sums);
+		out->either = _mm_extract_epi64(sums, 1);
+	}
 }
 
 BITS_TARGET

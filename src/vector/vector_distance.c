@@ -39,6 +39,8 @@
 		pir_check_same_dim(type_name, a.dim, b.dim); \
 		pir_prefetch_below(a.x, sizeof(Element) * a.dim); \
 		pir_prefetch_below(b.x, sizeof(Element) * b.dim); \
+		pir_prefetch_across(a.x, sizeof(Element) * a.dim); \
+		pir_prefetch_across(b.x, sizeof(Element) * b.dim); \
 		return (Pair) {a.x, b.x, a.dim}; \
 	} \
 	static inline double \

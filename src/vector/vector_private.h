@@ -114,6 +114,25 @@ pir_prefetch_below(const void *value, Size size)
 		__builtin_prefetch(p - below);
 }
 
+/*
+ * The processor fetches ahead by itself, but not beyond a page of memory: ask
+ * for the first lines of those that a large value reaches into.
+ */
+#define PIR_MEMORY_PAGE		4096
+
+static inline void
+pir_prefetch_across(const void *value, Size size)
+{
+	const char *end = (const char *) value + size;
+	const char *page = (const char *) TYPEALIGN(PIR_MEMORY_PAGE, (uintptr_t) value);
+
+	for (; page < end; page += PIR_MEMORY_PAGE)
+	{
+		for (int line = 0; line < 4; line++)
+			__builtin_prefetch(page + line * PIR_CACHE_LINE);
+	}
+}
+
 /* An argument of a distance function, kept in line if it is always the same */
 static inline Datum
 pir_distance_argument(FunctionCallInfo fcinfo, int n)
